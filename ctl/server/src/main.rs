@@ -1,0 +1,3 @@
+//! gRPC services, metrics.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What an engine does first: drop privileges, lock down, say hello.

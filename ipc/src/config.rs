@@ -1,0 +1,157 @@
+//! What the engines are told of the configuration. Never a secret: keys and tokens stay in the parent.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bgp::FamilySet;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PeerId;
+
+/// Who we are, towards every peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speaker {
+    /// Our AS number.
+    pub asn: u32,
+    /// Our BGP identifier.
+    pub router_id: Ipv4Addr,
+}
+
+/// What session is told of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPeer {
+    /// The peer's name between the processes.
+    pub id: PeerId,
+    /// Its address; at most one peer has it.
+    pub address: IpAddr,
+    /// The AS number that its OPEN must carry.
+    pub remote_asn: u32,
+    /// The AS number that our OPEN carries.
+    pub local_asn: u32,
+    /// Proposed hold time in seconds: 0 or at least 3 (RFC 4271 §4.2).
+    pub hold_time: u16,
+    /// Families to offer.
+    pub families: FamilySet,
+    /// Never connect, only accept.
+    pub passive: bool,
+    /// Seconds between attempts to connect, before jitter.
+    pub connect_retry: u16,
+    /// The least TTL or hop limit that packets of the peer must have (RFC 5082), to be set on accepted
+    /// connections. The parent sets it on those that it begins.
+    pub min_ttl: Option<u8>,
+    /// Start administratively down.
+    pub shutdown: bool,
+    /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
+    pub log_level: Option<String>,
+}
+
+/// What rde is told of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RdePeer {
+    /// The peer's name between the processes.
+    pub id: PeerId,
+    /// Its address, the last tie-break of the decision process.
+    pub address: IpAddr,
+    /// Its AS number.
+    pub remote_asn: u32,
+    /// Our AS number towards it.
+    pub local_asn: u32,
+    /// Configured families.
+    pub families: FamilySet,
+    /// Transparent route-server client (RFC 7947).
+    pub route_server_client: bool,
+    /// Route-reflector client (RFC 4456).
+    pub route_reflector_client: bool,
+    /// IPv6 next hop to announce over an IPv4 session.
+    pub local_ipv6_nexthop: Option<Ipv6Addr>,
+    /// The first AS of a path from an external peer must be the peer's (RFC 4271 §6.3).
+    pub enforce_first_as: bool,
+    /// How often our own AS may appear in a path that the peer sends.
+    pub allow_own_as: u8,
+}
+
+/// Rules of the decision process that hold for all peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RdeGlobal {
+    /// Who we are.
+    pub speaker: Speaker,
+    /// Our cluster (RFC 4456 §7).
+    pub cluster_id: Ipv4Addr,
+    /// Compare MED across neighbor ASes.
+    pub med_always_compare: bool,
+}
+
+/// What control shows of a peer and does not know otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlPeer {
+    /// The peer's name between the processes.
+    pub id: PeerId,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS number.
+    pub remote_asn: u32,
+    /// Description, the address where none is configured.
+    pub description: String,
+    /// Configured hold time in seconds.
+    pub hold_time: u16,
+    /// Configured limit of prefixes, 0 = none.
+    pub max_prefixes: u32,
+    /// Configured families.
+    pub families: FamilySet,
+    /// `remove`, `all`, `replace` or empty.
+    pub remove_private_as: String,
+    /// Name of its peer group, or empty.
+    pub peer_group: String,
+    /// Transparent route-server client.
+    pub route_server_client: bool,
+    /// Add-path: receive several paths.
+    pub add_path_receive: bool,
+    /// Add-path: send several paths.
+    pub add_path_send: bool,
+    /// Add-path: how many to send at most, 0 = no limit.
+    pub add_path_send_max: u32,
+    /// A TCP-MD5 key is set.
+    pub md5: bool,
+    /// GTSM is on.
+    pub ttl_security: bool,
+}
+
+/// What control shows of the daemon as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlGlobal {
+    /// Who we are.
+    pub speaker: Speaker,
+    /// BGP port, 0 = not listening.
+    pub listen_port: u16,
+    /// The build, as `rustbgpd --version` prints it.
+    pub version: String,
+}
+
+/// What a client of a listener may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Everything.
+    ReadWrite,
+    /// Nothing that changes something.
+    ReadOnly,
+}
+
+/// What a listener handed to control is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListenerKind {
+    /// gRPC over a Unix socket (SOCK_STREAM, listening).
+    GrpcUnix {
+        /// What its clients may do.
+        access: Access,
+        /// Whether the second fd of the message is a file that holds the bearer token.
+        token: bool,
+    },
+    /// gRPC over TCP.
+    GrpcTcp {
+        /// What its clients may do.
+        access: Access,
+        /// Whether the second fd of the message is a file that holds the bearer token.
+        token: bool,
+    },
+    /// HTTP for Prometheus.
+    Metrics,
+}

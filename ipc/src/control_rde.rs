@@ -1,0 +1,241 @@
+//! Control and rde: routes and counters, and routes injected by clients.
+
+use std::net::IpAddr;
+
+use bgp::{Family, NextHop};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Message;
+use crate::ids::{PeerId, QueryId};
+
+/// Which table a query reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Table {
+    /// What this peer sent (or all peers), before import policy.
+    AdjRibIn(Option<PeerId>),
+    /// The best routes.
+    LocRib,
+    /// What this peer was sent.
+    AdjRibOut(PeerId),
+}
+
+/// Which routes of a table a query wants; all conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RouteFilter {
+    /// Of this family only.
+    pub family: Option<Family>,
+    /// This prefix, or with `longer` everything inside it.
+    pub prefix: Option<IpNet>,
+    /// Everything inside `prefix`.
+    pub longer: bool,
+    /// The last AS of the path, 0 = any.
+    pub origin_asn: u32,
+    /// With one of these communities, if there are any.
+    pub communities: Vec<u32>,
+    /// With one of these large communities, if there are any.
+    pub large_communities: Vec<(u32, u32, u32)>,
+}
+
+/// Where a page ended: the next one begins behind this route. Routes are in the order of family, prefix
+/// (address, then length), peer, path identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Family of the last route.
+    pub family: Family,
+    /// Its prefix.
+    pub prefix: IpNet,
+    /// Its peer; `None` = injected.
+    pub peer: Option<PeerId>,
+    /// Its path identifier.
+    pub path_id: u32,
+}
+
+/// A segment of an AS_PATH.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// An AS_SET (RFC 4271 §4.3), otherwise an AS_SEQUENCE.
+    pub set: bool,
+    /// Its AS numbers.
+    pub asns: Vec<u32>,
+}
+
+/// A route, spelled out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// Who it was learned from; `None` = injected.
+    pub peer: Option<PeerId>,
+    /// Path identifier (RFC 7911), 0 = none.
+    pub path_id: u32,
+    /// It is the best one of its prefix.
+    pub best: bool,
+    /// ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE.
+    pub origin: u8,
+    /// AS_PATH.
+    pub as_path: Vec<Segment>,
+    /// NEXT_HOP.
+    pub next_hop: NextHop,
+    /// LOCAL_PREF.
+    pub local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// Standard communities.
+    pub communities: Vec<u32>,
+    /// Extended communities.
+    pub extended_communities: Vec<u64>,
+    /// Large communities.
+    pub large_communities: Vec<(u32, u32, u32)>,
+}
+
+/// A route to inject. As if learned from a local peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InjectedRoute {
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// Path identifier, 0 = none. Several paths of a prefix have different ones.
+    pub path_id: u32,
+    /// ORIGIN: 0, 1 or 2.
+    pub origin: u8,
+    /// AS_PATH: one AS_SEQUENCE, may be empty.
+    pub as_path: Vec<u32>,
+    /// Next hop, of the prefix's family.
+    pub next_hop: IpAddr,
+    /// LOCAL_PREF.
+    pub local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC.
+    pub med: Option<u32>,
+    /// Standard communities.
+    pub communities: Vec<u32>,
+    /// Extended communities.
+    pub extended_communities: Vec<u64>,
+    /// Large communities.
+    pub large_communities: Vec<(u32, u32, u32)>,
+}
+
+/// What control asks of rde.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlToRde {
+    /// A page of routes. Answered by any number of `Routes`, the last one marked.
+    ListRoutes {
+        /// Repeated in the answers.
+        id: QueryId,
+        /// From which table.
+        table: Table,
+        /// Which of them.
+        filter: RouteFilter,
+        /// Behind this route, or from the beginning.
+        after: Option<Cursor>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Counters of all peers and tables.
+    Counters {
+        /// Repeated in the answer.
+        id: QueryId,
+    },
+    /// Inject routes; each replaces what was injected for its prefix and path id. Answered by `Injected`.
+    Inject {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// The routes.
+        routes: Vec<InjectedRoute>,
+    },
+    /// Withdraw an injected route. Answered by `Injected` with 1 or 0.
+    Withdraw {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Which.
+        prefix: IpNet,
+        /// Its path identifier.
+        path_id: u32,
+    },
+    /// The client does not want the rest.
+    Cancel {
+        /// Of this query.
+        id: QueryId,
+    },
+}
+
+impl Message for ControlToRde {}
+
+/// Counters of one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerCounters {
+    /// Who.
+    pub peer: PeerId,
+    /// Routes in its Adj-RIB-In, by [`Family`] number.
+    pub received: [u64; 4],
+    /// Routes in its Adj-RIB-Out, by [`Family`] number.
+    pub advertised: [u64; 4],
+    /// Paths refused because our own AS was in them (RFC 4271 §9.1.2).
+    pub as_loops: u64,
+    /// UPDATEs treated as withdrawals (RFC 7606 §2).
+    pub treated_as_withdraw: u64,
+    /// Attributes discarded (RFC 7606 §2).
+    pub attributes_discarded: u64,
+}
+
+/// Counters of the tables, by [`Family`] number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TableCounters {
+    /// Prefixes in the Loc-RIB.
+    pub loc_rib: [u64; 4],
+    /// Routes in all Adj-RIBs-In, injected ones included.
+    pub adj_rib_in: [u64; 4],
+    /// Routes in all Adj-RIBs-Out.
+    pub adj_rib_out: [u64; 4],
+    /// Distinct attribute sets held.
+    pub attribute_sets: u64,
+}
+
+/// What rde answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RdeToControl {
+    /// Some of the routes asked for.
+    Routes {
+        /// The question.
+        id: QueryId,
+        /// As many as fit.
+        routes: Vec<RouteView>,
+        /// Set on the last answer.
+        end: Option<PageEnd>,
+    },
+    /// Why there are none.
+    Failed {
+        /// The question.
+        id: QueryId,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// Counters.
+    CountersReply {
+        /// The question.
+        id: QueryId,
+        /// Of the tables.
+        tables: TableCounters,
+        /// Some of the peers.
+        peers: Vec<PeerCounters>,
+        /// Nothing follows.
+        last: bool,
+    },
+    /// How many routes were injected or withdrawn.
+    Injected {
+        /// The question.
+        id: QueryId,
+        /// How many.
+        count: u32,
+    },
+}
+
+impl Message for RdeToControl {}
+
+/// What follows a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageEnd {
+    /// Where the next page begins, or `None` if this was the last.
+    pub next: Option<Cursor>,
+    /// How many routes match the filter in all.
+    pub total: u64,
+}

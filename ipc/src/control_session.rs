@@ -1,0 +1,108 @@
+//! Control and session: what sessions are doing.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bgp::FamilySet;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Message;
+use crate::ids::{PeerId, QueryId};
+
+/// What control asks of session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlToSession {
+    /// The status of one peer, or of all.
+    Peers {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Which one, or all.
+        peer: Option<PeerId>,
+    },
+}
+
+impl Message for ControlToSession {}
+
+/// State of the session's finite state machine (RFC 4271 §8.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FsmState {
+    /// Refuses connections.
+    Idle,
+    /// Waits for the TCP connection to be completed.
+    Connect,
+    /// Listens, and waits to try again.
+    Active,
+    /// Sent its OPEN, waits for the peer's.
+    OpenSent,
+    /// Waits for the first KEEPALIVE.
+    OpenConfirm,
+    /// Exchanges routes.
+    Established,
+}
+
+/// Messages of each type that went one way over all sessions of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MessageCounts {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub route_refresh: u64,
+}
+
+/// What session knows of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// State of its session: the furthest of its connections.
+    pub state: FsmState,
+    /// Administratively down.
+    pub disabled: bool,
+    /// Seconds in Established, 0 otherwise.
+    pub uptime_seconds: u64,
+    /// How often the session left Established.
+    pub flap_count: u64,
+    /// The last thing that went wrong, empty if nothing did.
+    pub last_error: String,
+    /// Received messages.
+    pub received: MessageCounts,
+    /// Sent messages.
+    pub sent: MessageCounts,
+    /// Negotiated hold time in seconds, 0 outside of a session.
+    pub hold_time: u16,
+    /// Negotiated families.
+    pub families: FamilySet,
+    /// Capabilities of the peer's OPEN, as text, in its order.
+    pub capabilities_received: Vec<String>,
+    /// Capabilities of our OPEN, as text.
+    pub capabilities_sent: Vec<String>,
+    /// Our end of the connection.
+    pub local: Option<SocketAddr>,
+    /// The peer's end.
+    pub remote: Option<SocketAddr>,
+    /// The peer's BGP identifier, from its OPEN.
+    pub router_id: Option<Ipv4Addr>,
+    /// Octets queued for the peer and not yet written.
+    pub queued_octets: u64,
+}
+
+/// What session answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionToControl {
+    /// Some of the peers that were asked for.
+    PeersReply {
+        /// The question.
+        id: QueryId,
+        /// As many as fit.
+        peers: Vec<PeerStatus>,
+        /// Nothing follows.
+        last: bool,
+    },
+}
+
+impl Message for SessionToControl {}

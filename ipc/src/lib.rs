@@ -1,0 +1,21 @@
+//! What the processes say to each other: a message enum for each direction of each pair, and the
+//! channel that carries them.
+//!
+//! The other side of a channel is not trusted more than the network is: a message that does not decode,
+//! names something unknown or comes in the wrong state is an error of its sender, reported with its
+//! name, and never harms the receiver.
+
+pub mod channel;
+pub mod config;
+pub mod control_rde;
+pub mod control_session;
+pub mod hello;
+pub mod ids;
+pub mod parent_control;
+pub mod parent_rde;
+pub mod parent_session;
+pub mod session_rde;
+
+pub use channel::{Link, LinkError, Message, Received};
+pub use hello::{Hello, Role};
+pub use ids::{Attempt, Epoch, Generation, GroupId, PeerId, QueryId};

@@ -1,0 +1,119 @@
+//! Parent and control: listeners and views; intents of clients and their answers.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Message;
+use crate::config::{ControlGlobal, ControlPeer, ListenerKind};
+use crate::hello::Role;
+use crate::ids::{Generation, QueryId};
+
+/// What the parent tells control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParentToControl {
+    /// A channel to another engine (one fd).
+    Link {
+        /// Who is at the other end.
+        to: Role,
+    },
+    /// Begin a staged configuration; whatever was staged before is forgotten.
+    StageBegin {
+        /// Its number.
+        generation: Generation,
+        /// What holds for the daemon.
+        global: ControlGlobal,
+    },
+    /// More peers of the staged configuration.
+    StagePeers(Vec<ControlPeer>),
+    /// The staged configuration is whole: answer `Staged`.
+    StageEnd,
+    /// Make what is staged the configuration.
+    Commit(Generation),
+    /// Forget what is staged.
+    Abort(Generation),
+    /// A listening socket (one fd, and a second one where the kind has a token).
+    Listener {
+        /// What it is for.
+        kind: ListenerKind,
+        /// What it is bound to, for messages.
+        address: String,
+    },
+    /// What became of an intent.
+    IntentReply {
+        /// The intent.
+        id: QueryId,
+        /// Done, or why not.
+        result: Result<(), IntentError>,
+    },
+    /// Finish what is being answered, then exit.
+    Shutdown,
+}
+
+impl Message for ParentToControl {
+    fn fd_count(&self) -> usize {
+        match self {
+            ParentToControl::Link { .. } => 1,
+            ParentToControl::Listener { kind, .. } => match kind {
+                ListenerKind::GrpcUnix { token, .. } | ListenerKind::GrpcTcp { token, .. } => {
+                    1 + usize::from(*token)
+                }
+                ListenerKind::Metrics => 1,
+            },
+            _ => 0,
+        }
+    }
+}
+
+/// What a client wants changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Intent {
+    /// Enable a peer.
+    EnableNeighbor {
+        /// Which.
+        address: IpAddr,
+    },
+    /// Disable a peer.
+    DisableNeighbor {
+        /// Which.
+        address: IpAddr,
+        /// Shutdown communication, may be empty.
+        reason: String,
+    },
+    /// Coordinated shutdown of the daemon.
+    Shutdown {
+        /// Shutdown communication, may be empty.
+        reason: String,
+    },
+}
+
+/// Why an intent was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IntentError {
+    /// A value is wrong.
+    Invalid(String),
+    /// It names something that is not there.
+    NotFound(String),
+    /// The daemon's state does not allow it.
+    FailedPrecondition(String),
+    /// An engine is not there at the moment.
+    Unavailable(String),
+}
+
+/// What control tells the parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ControlToParent {
+    /// The staged configuration can be committed.
+    Staged(Generation),
+    /// It is in force.
+    Committed(Generation),
+    /// A client wants something changed.
+    Intent {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// What.
+        intent: Intent,
+    },
+}
+
+impl Message for ControlToParent {}

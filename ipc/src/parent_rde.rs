@@ -1,0 +1,63 @@
+//! Parent and rde: configuration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Message;
+use crate::config::{RdeGlobal, RdePeer};
+use crate::hello::Role;
+use crate::ids::Generation;
+
+/// What the parent tells rde.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParentToRde {
+    /// A channel to another engine. To session: two fds, bulk and control; to control: one.
+    Link {
+        /// Who is at the other end.
+        to: Role,
+    },
+    /// Begin a staged configuration; whatever was staged before is forgotten.
+    StageBegin {
+        /// Its number.
+        generation: Generation,
+        /// What holds for all peers.
+        global: RdeGlobal,
+    },
+    /// More peers of the staged configuration.
+    StagePeers(Vec<RdePeer>),
+    /// The staged configuration is whole: check it and answer `Staged` or `StageRefused`.
+    StageEnd,
+    /// Make what is staged the configuration.
+    Commit(Generation),
+    /// Forget what is staged.
+    Abort(Generation),
+    /// Exit; sessions have ended.
+    Shutdown,
+}
+
+impl Message for ParentToRde {
+    fn fd_count(&self) -> usize {
+        match self {
+            ParentToRde::Link { to: Role::Session } => 2,
+            ParentToRde::Link { .. } => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// What rde tells the parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RdeToParent {
+    /// The staged configuration can be committed.
+    Staged(Generation),
+    /// It can't, and why.
+    StageRefused {
+        /// Its number.
+        generation: Generation,
+        /// Why.
+        error: String,
+    },
+    /// It is in force.
+    Committed(Generation),
+}
+
+impl Message for RdeToParent {}

@@ -1,0 +1,108 @@
+//! Parent and session: configuration, fds, intents; events of sessions.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Message;
+use crate::config::{SessionPeer, Speaker};
+use crate::hello::Role;
+use crate::ids::{Attempt, Generation, PeerId};
+
+/// What the parent tells session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParentToSession {
+    /// A channel to another engine. To rde: two fds, bulk and control; to control: one.
+    Link {
+        /// Who is at the other end.
+        to: Role,
+    },
+    /// Begin a staged configuration; whatever was staged before is forgotten.
+    StageBegin {
+        /// Its number.
+        generation: Generation,
+        /// Who we are.
+        speaker: Speaker,
+    },
+    /// More peers of the staged configuration.
+    StagePeers(Vec<SessionPeer>),
+    /// The staged configuration is whole: check it and answer `Staged` or `StageRefused`.
+    StageEnd,
+    /// Make what is staged the configuration.
+    Commit(Generation),
+    /// Forget what is staged.
+    Abort(Generation),
+    /// A listening BGP socket (one fd).
+    Listener {
+        /// What it is bound to.
+        address: SocketAddr,
+    },
+    /// The answer to `WantConnect`: a socket with its options set and its connect begun (one fd).
+    Connecting {
+        /// Whom it goes to.
+        peer: PeerId,
+        /// The attempt that asked for it.
+        attempt: Attempt,
+    },
+    /// The answer to `WantConnect` where no connect could be begun.
+    ConnectFailed {
+        /// Whom it was for.
+        peer: PeerId,
+        /// The attempt that asked for it.
+        attempt: Attempt,
+        /// Why, for log and API.
+        error: String,
+    },
+    /// The operator enables a peer (also after it went down by itself).
+    Enable(PeerId),
+    /// The operator disables a peer: Cease/Administrative Shutdown (RFC 4486 §4).
+    Disable {
+        /// Which.
+        peer: PeerId,
+        /// Shutdown communication (RFC 9003), at most 255 octets, may be empty.
+        reason: String,
+    },
+    /// End every session with Cease/Administrative Shutdown, flush, answer `ShutdownDone`, exit.
+    Shutdown {
+        /// Shutdown communication (RFC 9003), may be empty.
+        reason: String,
+    },
+}
+
+impl Message for ParentToSession {
+    fn fd_count(&self) -> usize {
+        match self {
+            ParentToSession::Link { to: Role::Rde } => 2,
+            ParentToSession::Link { .. } => 1,
+            ParentToSession::Listener { .. } | ParentToSession::Connecting { .. } => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// What session tells the parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionToParent {
+    /// The staged configuration can be committed.
+    Staged(Generation),
+    /// It can't, and why.
+    StageRefused {
+        /// Its number.
+        generation: Generation,
+        /// Why.
+        error: String,
+    },
+    /// It is in force.
+    Committed(Generation),
+    /// Begin a connection to this peer.
+    WantConnect {
+        /// To whom.
+        peer: PeerId,
+        /// Number of the attempt, repeated in the answer.
+        attempt: Attempt,
+    },
+    /// All peers were told and their bytes flushed, or time ran out.
+    ShutdownDone,
+}
+
+impl Message for SessionToParent {}

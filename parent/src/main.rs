@@ -1,0 +1,3 @@
+//! The privileged parent: configuration, sockets, life of the engines.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Socket options and process spawning that need unsafe; only the parent links it.

@@ -1,0 +1,1 @@
+//! The control API, generated from rustbgpd.proto.

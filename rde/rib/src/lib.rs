@@ -1,0 +1,1 @@
+//! Tables, attribute interning, decision process, update groups; no I/O.

@@ -1,0 +1,3 @@
+//! The route decision engine.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! BGP sessions: streams, timers, framing.
+
+fn main() {}
