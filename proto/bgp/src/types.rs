@@ -107,9 +107,7 @@ impl fmt::Display for Family {
 
 /// The text names no address family.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown address family {0:?}: must be ipv4_unicast, ipv6_unicast, ipv4_flowspec or ipv6_flowspec"
-)]
+#[error("unknown address family {0:?}: must be ipv4_unicast, ipv6_unicast, ipv4_flowspec or ipv6_flowspec")]
 pub struct UnknownFamily(pub String);
 
 impl FromStr for Family {
