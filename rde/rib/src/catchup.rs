@@ -1,0 +1,82 @@
+//! Members that are not in the shared stream: new ones that need the table, slow ones, and those that
+//! asked for a refresh. Each gets the group's column on its own, and joins the stream when it has all.
+
+use crate::attrs::AttrId;
+use crate::column::Sent;
+use crate::family::Shared;
+use crate::flush::{Entry, Scratch, To, kind, write_run};
+use crate::group::{CatchUp, Group};
+use crate::peers::PeerIdx;
+use crate::rib::{Sink, Target};
+use crate::slots::{Addr, Slots};
+
+/// What a step works with.
+pub(crate) struct CatchUpStep<'a, A, S> {
+    pub(crate) slots: &'a mut Slots<A>,
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) budget: u32,
+    pub(crate) sink: &'a mut S,
+}
+
+impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
+    /// Goes on with one member; returns how many slots it looked at.
+    pub(crate) fn run(mut self, group: &mut Group, at: usize) -> u32 {
+        let Some(member) = group.members.get_mut(at) else { return 0 };
+        let peer = member.peer;
+        let Some(mut catch_up) = member.catch_up.take() else { return 0 };
+        if self.shared.peers.get(peer).is_none_or(|p| p.outstanding() >= self.shared.limits.soft) {
+            member.catch_up = Some(catch_up);
+            return 0;
+        }
+        let looked = self.collect(group, peer, &mut catch_up);
+        self.scratch.entries.sort_unstable();
+        let mut sent = 0;
+        for run in self.scratch.entries.chunk_by(|a, b| (a.attr, a.source) == (b.attr, b.source)) {
+            let attributes = &mut self.scratch.attributes;
+            let target = Target::Peer(peer);
+            sent += write_run(&group.rules, self.shared, self.slots, run, attributes, target, self.sink);
+        }
+        if let Some(p) = self.shared.peers.get_mut(peer) {
+            p.sent += sent;
+        }
+        for id in self.scratch.let_go.drain(..) {
+            self.slots.let_go(id);
+        }
+        if catch_up.pending.is_empty() && catch_up.cursor >= group.column.len() {
+            group.set_in_stream(peer, true);
+            self.sink.join(group.id, peer);
+        } else if let Some(member) = group.members.get_mut(at) {
+            member.catch_up = Some(catch_up);
+        }
+        looked.max(1)
+    }
+
+    /// What to send: first what changed, then the rest of the column.
+    fn collect(&mut self, group: &Group, peer: PeerIdx, catch_up: &mut CatchUp) -> u32 {
+        self.scratch.entries.clear();
+        let mut looked = 0;
+        while looked < self.budget {
+            let Some(id) = catch_up.pending.pop() else { break };
+            looked += 1;
+            self.scratch.let_go.push(id);
+            self.add(group.column.get(id), peer, id, true);
+        }
+        let end = group.column.len();
+        while looked < self.budget && catch_up.cursor < end {
+            self.add(group.column.get(catch_up.cursor), peer, catch_up.cursor, false);
+            catch_up.cursor += 1;
+            looked += 1;
+        }
+        looked
+    }
+
+    fn add(&mut self, entry: Sent, peer: PeerIdx, slot: u32, changed: bool) {
+        let has = entry.attr.is_some() && entry.source != peer;
+        if has || changed {
+            let source = kind(self.shared, entry.source);
+            let attr = if has { entry.attr } else { AttrId::NONE };
+            self.scratch.entries.push(Entry { to: To::Only(peer), attr, source, slot });
+        }
+    }
+}

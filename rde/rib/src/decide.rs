@@ -1,0 +1,78 @@
+//! The decision process (RFC 4271 §9.1, RFC 4456 §9): which of a prefix's paths is the best.
+//!
+//! Candidates are eliminated step by step. Every step looks at the whole set that is left, so that the
+//! outcome depends on the set only, never on the order in which the paths arrived.
+
+use std::cmp::Reverse;
+
+use smallvec::SmallVec;
+
+/// What counts of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Kept for a peer that is away.
+    pub stale: bool,
+    /// LOCAL_PREF, 100 where there is none.
+    pub local_pref: u32,
+    /// Injected here.
+    pub local: bool,
+    /// AS_PATH length; an AS_SET counts 1.
+    pub path_len: u16,
+    /// ORIGIN: IGP 0, EGP 1, INCOMPLETE 2.
+    pub origin: u8,
+    /// MULTI_EXIT_DISC, 0 where there is none.
+    pub med: u32,
+    /// First AS of the path: MEDs are comparable where it is the same.
+    pub neighbor_as: u32,
+    /// Learned from another AS.
+    pub external: bool,
+    /// Length of CLUSTER_LIST.
+    pub cluster_list_len: u8,
+    /// ORIGINATOR_ID, or the peer's BGP identifier.
+    pub router_id: u32,
+    /// The peer's address.
+    pub address: u128,
+    /// The peer's path identifier.
+    pub path_id: u32,
+}
+
+impl Candidate {
+    /// The steps before MED, smaller is better.
+    fn before_med(&self) -> impl Ord + Copy {
+        (self.stale, Reverse(self.local_pref), !self.local, self.path_len, self.origin)
+    }
+
+    /// The steps after MED, smaller is better. No two paths of a prefix are equal in all of them.
+    fn after_med(&self) -> impl Ord + Copy {
+        (!self.external, self.cluster_list_len, self.router_id, self.address, self.path_id)
+    }
+}
+
+/// The number of the best candidate; `None` where there is none.
+///
+/// `med_always_compare`: MED counts between routes of different neighbor ASes too.
+pub fn best(candidates: &[Candidate], med_always_compare: bool) -> Option<usize> {
+    if candidates.len() < 2 {
+        return (!candidates.is_empty()).then_some(0);
+    }
+    let least = candidates.iter().map(Candidate::before_med).min()?;
+    let mut left: SmallVec<[(u32, u32, usize); 8]> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| c.before_med() == least)
+        .map(|(i, c)| (if med_always_compare { 0 } else { c.neighbor_as }, c.med, i))
+        .collect();
+    if left.len() > 1 {
+        // RFC 4271 §9.1.2.2 c: within each neighbor AS, only the lowest MED stays.
+        left.sort_unstable();
+        let mut lowest = None;
+        left.retain(|(asn, med, _)| match lowest {
+            Some((a, m)) if a == *asn => m == *med,
+            _ => {
+                lowest = Some((*asn, *med));
+                true
+            }
+        });
+    }
+    left.into_iter().map(|(_, _, i)| i).min_by_key(|i| candidates[*i].after_med())
+}

@@ -1,0 +1,370 @@
+//! From changed prefixes to messages: the shared stream of an update group.
+//!
+//! A batch of slots is taken from the group's queue, what the group should have is compared with its
+//! column, and the differences, sorted by who gets them and by attribute set, are written: attributes are
+//! encoded once for all prefixes of the batch that share them, and once for all members.
+
+use crate::attrs::AttrId;
+use crate::catchup::CatchUpStep;
+use crate::column::Sent;
+use crate::family::{FamilyTable, Shared};
+use crate::group::{CatchUp, Group};
+use crate::pack;
+use crate::paths::{List, Paths};
+use crate::peers::{PeerIdx, Rank};
+use crate::rib::{Sink, Target};
+use crate::slots::{Addr, Slots};
+
+/// Slots that may wait before an initial table marks more.
+const BUILD_AHEAD: u64 = 1 << 16;
+
+/// Who gets an entry of a batch. The order keeps entries for the same members together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum To {
+    All,
+    Except(PeerIdx),
+    Only(PeerIdx),
+}
+
+/// A difference to be sent: a route, or with no attributes its withdrawal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) to: To,
+    pub(crate) attr: AttrId,
+    /// Injected here: some export rules differ.
+    pub(crate) source: SourceKind,
+    pub(crate) slot: u32,
+}
+
+/// What export rules ask of a route's source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SourceKind {
+    External,
+    Internal,
+    Local,
+}
+
+impl SourceKind {
+    /// As far as export rules look at it.
+    fn rank(self) -> Rank {
+        Rank {
+            local: self == SourceKind::Local,
+            external: self == SourceKind::External,
+            router_id: 0,
+            address: 0,
+        }
+    }
+}
+
+/// Buffers that are used again for each batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) attributes: Vec<u8>,
+    pub(crate) let_go: Vec<u32>,
+}
+
+impl<A: Addr> FamilyTable<A> {
+    /// A step of work on the groups; returns how many slots it looked at. 0: nothing can be done now.
+    pub(crate) fn flush_step(
+        &mut self,
+        shared: &mut Shared,
+        scratch: &mut Scratch,
+        budget: u32,
+        now: u64,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        let FamilyTable { slots, paths, groups, .. } = self;
+        let mut looked = 0;
+        // Each step begins with another group, so that none starves when the sink is full.
+        let turn = usize::from(groups.len() > 1);
+        groups.rotate_left(turn);
+        for group in groups.iter_mut() {
+            if sink.is_full() {
+                break;
+            }
+            if group.teardown.is_some() {
+                looked += group.teardown_step(shared, slots, budget);
+                continue;
+            }
+            // First, so that a new member with an empty column to walk gets the shared stream at once.
+            for at in 0..group.members.len() {
+                looked += CatchUpStep { slots, shared, scratch, budget, sink }.run(group, at);
+            }
+            looked += group.build_step(slots, budget);
+            if group.may_send(shared, now, sink) {
+                looked += group.batch(shared, slots, paths, scratch, budget, sink);
+            }
+            group.report_ready(shared, sink);
+        }
+        groups.retain(|g| g.teardown.is_none_or(|t| t < g.column.len()));
+        looked
+    }
+}
+
+impl Group {
+    /// Marks prefixes that were there before the group began.
+    fn build_step<A: Addr>(&mut self, slots: &mut Slots<A>, budget: u32) -> u32 {
+        let Some(from) = self.build else { return 0 };
+        if self.column.queued - self.column.taken > BUILD_AHEAD {
+            return 0;
+        }
+        let found: Vec<u32> =
+            slots.range(from, budget).filter(|(_, s)| s.list().count > 0).map(|(id, _)| id).collect();
+        for id in found {
+            if self.column.mark(id) {
+                slots.hold(id);
+            }
+        }
+        let end = from.saturating_add(budget);
+        if end < slots.len() {
+            self.build = Some(end);
+            return budget;
+        }
+        self.build = None;
+        self.ready_at = Some(self.column.queued);
+        slots.len().saturating_sub(from)
+    }
+
+    /// Whether the stream may go on, by how far its members have got. Members that have fallen behind the
+    /// others leave it here.
+    fn may_send(&mut self, shared: &Shared, now: u64, sink: &mut impl Sink) -> bool {
+        if self.column.is_quiet() {
+            return false;
+        }
+        let limits = &shared.limits;
+        let (mut behind, mut keeping_up) = (0, 0);
+        for at in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(at).filter(|m| m.catch_up.is_none()) else { continue };
+            let Some(peer) = shared.peers.get(member.peer) else { continue };
+            let outstanding = peer.outstanding();
+            if outstanding < limits.soft {
+                keeping_up += u32::from(peer.sent > 0);
+            } else if outstanding > limits.hard || now.saturating_sub(peer.progress_at) > limits.stalled {
+                let peer = member.peer;
+                // It has everything up to here: only what changes from now on is kept for it.
+                member.catch_up = Some(Box::new(CatchUp::behind()));
+                self.set_in_stream(peer, false);
+                sink.leave(self.id, peer);
+            } else {
+                behind += 1;
+            }
+        }
+        behind == 0 || keeping_up >= behind
+    }
+
+    fn batch<A: Addr>(
+        &mut self,
+        shared: &mut Shared,
+        slots: &mut Slots<A>,
+        paths: &Paths,
+        scratch: &mut Scratch,
+        budget: u32,
+        sink: &mut impl Sink,
+    ) -> u32 {
+        let mut looked = 0;
+        scratch.entries.clear();
+        while looked < budget {
+            let Some(id) = self.column.take() else { break };
+            looked += 1;
+            let old = self.column.get(id);
+            let new = self.wanted::<A>(shared, paths, slots.get(id).list());
+            scratch.let_go.push(id);
+            if !new.same_route(&old) {
+                self.differ(shared, old, new, id, &mut scratch.entries);
+                self.replace(shared, slots, old, new, id, &mut scratch.let_go);
+            }
+        }
+        if !scratch.entries.is_empty() {
+            self.write(shared, slots, scratch, sink);
+        }
+        for id in scratch.let_go.drain(..) {
+            slots.let_go(id);
+        }
+        looked
+    }
+
+    /// What the group should have of a prefix.
+    fn wanted<A: Addr>(&self, shared: &Shared, paths: &Paths, list: List) -> Sent {
+        let Some(best) = paths.get(list).first() else { return Sent::NOTHING };
+        let rank = shared.peers.rank(best.peer);
+        let rules = &self.rules;
+        if !rules.allow(shared.attrs.head(best.attr), rank) {
+            return Sent::NOTHING;
+        }
+        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(best.attr), rank) else {
+            return Sent::NOTHING;
+        };
+        let canonical = shared.attrs.canonical(best.attr);
+        // Rewriting adds less than this; only giants need the exact answer.
+        if canonical.as_bytes().len() + 256 > rules.max_message {
+            let mut attributes = Vec::new();
+            rules.write_attributes(canonical, rank, next_hop, &mut attributes);
+            if !rules.shape(&attributes, next_hop).fits(A::MAX_NLRI) {
+                return Sent::NOTHING;
+            }
+        }
+        Sent { attr: best.attr, source: best.peer, dirty: false }
+    }
+
+    /// Who must be told what, when a prefix's entry changes. The member that a route is from does not get
+    /// it; if it had the one before, that is withdrawn.
+    fn differ(&self, shared: &Shared, old: Sent, new: Sent, slot: u32, entries: &mut Vec<Entry>) {
+        let source = kind(shared, new.source);
+        let mut tell = |to, attr| entries.push(Entry { to, attr, source, slot });
+        let except = |peer| if self.in_stream(peer) { To::Except(peer) } else { To::All };
+        if !new.attr.is_some() {
+            return tell(except(old.source), AttrId::NONE);
+        }
+        if old.attr == new.attr {
+            if self.in_stream(old.source) {
+                tell(To::Only(old.source), new.attr);
+            }
+        } else {
+            tell(except(new.source), new.attr);
+        }
+        if old.attr.is_some() && old.source != new.source && self.in_stream(new.source) {
+            tell(To::Only(new.source), AttrId::NONE);
+        }
+    }
+
+    /// Writes the column, and notes the change for members that are not in the stream.
+    fn replace<A: Addr>(
+        &mut self,
+        shared: &mut Shared,
+        slots: &mut Slots<A>,
+        old: Sent,
+        new: Sent,
+        id: u32,
+        let_go: &mut Vec<u32>,
+    ) {
+        shared.attrs.retain(new.attr, 1);
+        shared.attrs.release(old.attr);
+        self.column.set(id, new.attr, new.source);
+        match (old.attr.is_some(), new.attr.is_some()) {
+            (false, true) => slots.hold(id),
+            (true, false) => let_go.push(id),
+            _ => {}
+        }
+        for member in &mut self.members {
+            if let Some(c) = member.catch_up.as_mut()
+                && c.knows(id)
+                && c.pending.insert(id)
+            {
+                slots.hold(id);
+            }
+        }
+    }
+
+    fn write<A: Addr>(
+        &mut self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        scratch: &mut Scratch,
+        sink: &mut impl Sink,
+    ) {
+        if !self.anybody_in_stream() {
+            return;
+        }
+        scratch.entries.sort_unstable();
+        let mut to_all = 0;
+        for run in scratch.entries.chunk_by(|a, b| (a.to, a.attr, a.source) == (b.to, b.attr, b.source)) {
+            let Some(first) = run.first() else { continue };
+            let target = match first.to {
+                To::All => Target::Group(self.id),
+                To::Except(peer) => Target::GroupExcept(self.id, peer),
+                To::Only(peer) => Target::Peer(peer),
+            };
+            let len = write_run(&self.rules, shared, slots, run, &mut scratch.attributes, target, sink);
+            match first.to {
+                To::All => to_all += len,
+                To::Except(peer) => {
+                    to_all += len;
+                    if let Some(m) = self.members.iter_mut().find(|m| m.peer == peer) {
+                        m.excluded += len;
+                    }
+                }
+                To::Only(peer) => {
+                    if let Some(p) = shared.peers.get_mut(peer) {
+                        p.sent += len;
+                    }
+                }
+            }
+        }
+        for member in self.members.iter_mut().filter(|m| m.catch_up.is_none()) {
+            if let Some(p) = shared.peers.get_mut(member.peer) {
+                p.sent += to_all - member.excluded;
+            }
+            member.excluded = 0;
+        }
+    }
+
+    /// Once the initial table is out, its members are told (RFC 4724 §2).
+    fn report_ready(&mut self, shared: &mut Shared, sink: &mut impl Sink) {
+        if !self.ready && self.ready_at.is_some_and(|at| self.column.taken >= at) {
+            self.ready = true;
+        }
+        if !self.ready {
+            return;
+        }
+        for member in self.members.iter_mut().filter(|m| m.end_of_rib_due && m.catch_up.is_none()) {
+            member.end_of_rib_due = false;
+            let len = pack::end_of_rib(self.rules.family, Target::Peer(member.peer), sink);
+            if let Some(p) = shared.peers.get_mut(member.peer) {
+                p.sent += len;
+            }
+        }
+    }
+
+    /// Gives back what a group without members holds.
+    fn teardown_step<A: Addr>(&mut self, shared: &mut Shared, slots: &mut Slots<A>, budget: u32) -> u32 {
+        while let Some(id) = self.column.take() {
+            slots.let_go(id);
+        }
+        let from = self.teardown.unwrap_or(0);
+        let end = from.saturating_add(budget).min(self.column.len());
+        for id in from..end {
+            let entry = self.column.get(id);
+            if entry.attr.is_some() {
+                shared.attrs.release(entry.attr);
+                self.column.set(id, AttrId::NONE, entry.source);
+                slots.let_go(id);
+            }
+        }
+        self.teardown = Some(end);
+        end - from
+    }
+}
+
+pub(crate) fn kind(shared: &Shared, source: PeerIdx) -> SourceKind {
+    let rank = shared.peers.rank(source);
+    match (rank.local, rank.external) {
+        (true, _) => SourceKind::Local,
+        (_, true) => SourceKind::External,
+        _ => SourceKind::Internal,
+    }
+}
+
+/// Writes the messages of entries with equal attributes; returns the octets written.
+pub(crate) fn write_run<A: Addr>(
+    rules: &crate::export::Rules,
+    shared: &Shared,
+    slots: &Slots<A>,
+    run: &[Entry],
+    attributes: &mut Vec<u8>,
+    target: Target,
+    sink: &mut impl Sink,
+) -> u64 {
+    let prefixes = run.iter().map(|e| {
+        let slot = slots.get(e.slot);
+        (slot.addr, slot.len)
+    });
+    let Some(first) = run.first().filter(|e| e.attr.is_some()) else {
+        return pack::withdraw(rules.max_message, prefixes, target, sink);
+    };
+    let rank = first.source.rank();
+    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(first.attr), rank) else { return 0 };
+    attributes.clear();
+    rules.write_attributes(shared.attrs.canonical(first.attr), rank, next_hop, attributes);
+    pack::announce(rules.shape(attributes, next_hop), prefixes, target, sink)
+}

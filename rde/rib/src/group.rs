@@ -1,0 +1,107 @@
+//! Update groups: peers that would be sent the same octets for a family share one.
+
+use crate::column::{Column, SlotSet};
+use crate::export::Rules;
+use crate::peers::PeerIdx;
+
+/// A member's way back into the shared stream: what it still has to be sent on its own.
+#[derive(Debug, Default)]
+pub(crate) struct CatchUp {
+    /// The column from here on was not walked yet.
+    pub(crate) cursor: u32,
+    /// Slots before this one were sent earlier, though they are being sent again.
+    pub(crate) known: u32,
+    /// Slots that the member knows and that changed; each is held.
+    pub(crate) pending: SlotSet,
+}
+
+impl CatchUp {
+    /// For a member that has all that is in the column, and from now on only hears of changes on its own.
+    pub(crate) fn behind() -> CatchUp {
+        CatchUp { cursor: u32::MAX, known: u32::MAX, ..CatchUp::default() }
+    }
+
+    /// Whether the member was ever told of the slot, so that a change must be told too.
+    pub(crate) fn knows(&self, slot: u32) -> bool {
+        slot < self.cursor.max(self.known)
+    }
+
+    /// Everything is sent once more.
+    pub(crate) fn restart(&mut self) {
+        self.known = self.known.max(self.cursor);
+        self.cursor = 0;
+    }
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) peer: PeerIdx,
+    /// `None`: it gets the shared stream.
+    pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// It waits for the End-of-RIB of its initial table (RFC 4724 §2).
+    pub(crate) end_of_rib_due: bool,
+    /// Octets of the batch at hand that it is not sent.
+    pub(crate) excluded: u64,
+}
+
+/// An update group of one family.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) id: u32,
+    pub(crate) rules: Rules,
+    pub(crate) members: Vec<Member>,
+    /// Members in the shared stream, by [`PeerIdx`].
+    stream: Vec<u64>,
+    pub(crate) column: Column,
+    /// Slots from here on were not marked since the group began.
+    pub(crate) build: Option<u32>,
+    /// The initial table is out when so many slots were taken from the queue.
+    pub(crate) ready_at: Option<u64>,
+    /// The initial table is out.
+    pub(crate) ready: bool,
+    /// The last member has left; the column is being taken down from here on.
+    pub(crate) teardown: Option<u32>,
+}
+
+impl Group {
+    pub(crate) fn new(id: u32, rules: Rules) -> Group {
+        Group {
+            id,
+            rules,
+            members: Vec::new(),
+            stream: Vec::new(),
+            column: Column::default(),
+            build: Some(0),
+            ready_at: None,
+            ready: false,
+            teardown: None,
+        }
+    }
+
+    pub(crate) fn in_stream(&self, peer: PeerIdx) -> bool {
+        let (word, bit) = (usize::from(peer.0 / 64), peer.0 % 64);
+        self.stream.get(word).is_some_and(|w| w >> bit & 1 == 1)
+    }
+
+    pub(crate) fn set_in_stream(&mut self, peer: PeerIdx, on: bool) {
+        let (word, bit) = (usize::from(peer.0 / 64), peer.0 % 64);
+        if self.stream.len() <= word {
+            self.stream.resize(word + 1, 0);
+        }
+        self.stream[word] = self.stream[word] & !(1 << bit) | u64::from(on) << bit;
+    }
+
+    pub(crate) fn member(&self, peer: PeerIdx) -> Option<&Member> {
+        self.members.iter().find(|m| m.peer == peer)
+    }
+
+    pub(crate) fn anybody_in_stream(&self) -> bool {
+        self.stream.iter().any(|w| *w != 0)
+    }
+
+    /// How many routes this member has been sent.
+    pub(crate) fn advertised_to(&self, peer: PeerIdx) -> u64 {
+        self.column.routes - self.column.routes_from(peer)
+    }
+}

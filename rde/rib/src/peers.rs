@@ -1,0 +1,166 @@
+//! Peers as the tables know them: one entry for each incarnation of a session.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bgp::FamilySet;
+
+/// Handle of one incarnation of a peer's session. A peer that comes back gets another one, so that what is
+/// left of its old routes can be told from its new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerIdx(pub(crate) u16);
+
+impl PeerIdx {
+    /// The API as the source of injected routes.
+    pub const LOCAL: PeerIdx = PeerIdx(0);
+
+    /// The handle as an index; small numbers are used first.
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// What the tables must know of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// What the engine calls it; given back in queries. `None` = injected routes.
+    pub label: Option<u16>,
+    /// Its AS number.
+    pub remote_asn: u32,
+    /// Our AS number towards it.
+    pub local_asn: u32,
+    /// Its BGP identifier.
+    pub router_id: u32,
+    /// Its address.
+    pub address: IpAddr,
+    /// Negotiated families.
+    pub families: FamilySet,
+    /// It speaks 4-octet AS numbers.
+    pub four_octet_as: bool,
+    /// Several paths to it (RFC 7911).
+    pub add_path_send: FamilySet,
+    /// It takes IPv4 routes with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// The largest message for it, in octets.
+    pub max_message: u16,
+    /// "Next hop self" for IPv4, where we have an address to name.
+    pub self_v4: Option<Ipv4Addr>,
+    /// "Next hop self" for IPv6.
+    pub self_v6: Option<Ipv6Addr>,
+    /// The first AS of a path from an external peer must be its own.
+    pub enforce_first_as: bool,
+    /// How often our own AS may appear in its paths.
+    pub allow_own_as: u8,
+}
+
+impl PeerInfo {
+    /// A peer of another AS.
+    pub fn external(&self) -> bool {
+        self.label.is_some() && self.remote_asn != self.local_asn
+    }
+}
+
+/// What the decision process looks at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rank {
+    pub(crate) local: bool,
+    pub(crate) external: bool,
+    pub(crate) router_id: u32,
+    pub(crate) address: u128,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) info: PeerInfo,
+    pub(crate) rank: Rank,
+    /// The session has ended and its routes are being removed.
+    pub(crate) gone: bool,
+    /// Octets that were given to the sink for it.
+    pub(crate) sent: u64,
+    /// Octets that reached its socket.
+    pub(crate) written: u64,
+    /// When `written` last grew, in milliseconds.
+    pub(crate) progress_at: u64,
+    /// Routes in its Adj-RIB-In, by family number.
+    pub(crate) received: [u64; 4],
+}
+
+impl Peer {
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.sent.saturating_sub(self.written)
+    }
+}
+
+/// All incarnations that still have routes somewhere.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    list: Vec<Option<Peer>>,
+}
+
+impl Peers {
+    pub(crate) fn new(asn: u32, router_id: u32) -> Peers {
+        let info = PeerInfo {
+            label: None,
+            remote_asn: asn,
+            local_asn: asn,
+            router_id,
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            families: FamilySet::EMPTY,
+            four_octet_as: true,
+            add_path_send: FamilySet::EMPTY,
+            extended_next_hop: false,
+            max_message: 0,
+            self_v4: None,
+            self_v6: None,
+            enforce_first_as: false,
+            allow_own_as: u8::MAX,
+        };
+        let mut peers = Peers { list: Vec::new() };
+        peers.add(info, 0);
+        peers
+    }
+
+    /// `None` when 65,535 incarnations are held at once.
+    pub(crate) fn add(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
+        let address = match info.address {
+            IpAddr::V4(a) => a.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(a) => a.to_bits(),
+        };
+        let rank = Rank {
+            local: info.label.is_none(),
+            external: info.external(),
+            router_id: info.router_id,
+            address,
+        };
+        let peer = Peer { info, rank, gone: false, sent: 0, written: 0, progress_at: now, received: [0; 4] };
+        let free = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
+        let idx = u16::try_from(free).ok().filter(|i| *i < u16::MAX)?;
+        match self.list.get_mut(free) {
+            Some(place) => *place = Some(peer),
+            None => self.list.push(Some(peer)),
+        }
+        Some(PeerIdx(idx))
+    }
+
+    pub(crate) fn remove(&mut self, idx: PeerIdx) {
+        if let Some(place) = self.list.get_mut(usize::from(idx.0)) {
+            *place = None;
+        }
+    }
+
+    pub(crate) fn get(&self, idx: PeerIdx) -> Option<&Peer> {
+        self.list.get(usize::from(idx.0)).and_then(Option::as_ref)
+    }
+
+    pub(crate) fn get_mut(&mut self, idx: PeerIdx) -> Option<&mut Peer> {
+        self.list.get_mut(usize::from(idx.0)).and_then(Option::as_mut)
+    }
+
+    pub(crate) fn rank(&self, idx: PeerIdx) -> Rank {
+        const NOBODY: Rank = Rank { local: false, external: false, router_id: u32::MAX, address: u128::MAX };
+        self.get(idx).map_or(NOBODY, |p| p.rank)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerIdx, &Peer)> {
+        (0..).zip(&self.list).filter_map(|(i, p)| Some((PeerIdx(i), p.as_ref()?)))
+    }
+}

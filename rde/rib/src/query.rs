@@ -1,0 +1,264 @@
+//! Pages of routes, in the order of prefixes, from tables that are not ordered.
+//!
+//! A page is the least so many routes behind the last one of the page before. It is found by a walk over
+//! the slots in steps, so that updates go on meanwhile; a route that is there all along is neither
+//! skipped nor repeated, because pages are cut by route and not by place.
+
+use std::collections::BinaryHeap;
+
+use bgp::attr::canonical::{Canonical, summarize};
+use bgp::{Family, NextHop};
+use ipnet::IpNet;
+
+use crate::column::Sent;
+use crate::family::{FamilyTable, Shared};
+use crate::group::Group;
+use crate::paths::Path;
+use crate::peers::PeerIdx;
+use crate::slots::{Addr, Slot};
+
+/// What a route is called, in the order of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// Its family.
+    pub family: Family,
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// The peer's label, `None` for an injected route.
+    pub peer: Option<u16>,
+    /// The peer's path identifier.
+    pub path_id: u32,
+}
+
+/// Which table to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryTable {
+    /// What peers sent: one peer, or all and the injected ones.
+    AdjRibIn(Option<PeerIdx>),
+    /// The best routes.
+    LocRib,
+    /// What a peer was sent.
+    AdjRibOut(PeerIdx),
+}
+
+/// Which routes of it, and where the page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The table.
+    pub table: QueryTable,
+    /// Of this family only.
+    pub family: Option<Family>,
+    /// This prefix, or with `longer` all inside it.
+    pub prefix: Option<IpNet>,
+    /// All inside `prefix`.
+    pub longer: bool,
+    /// The last AS of the path, 0 = any.
+    pub origin_asn: u32,
+    /// One of these communities, if there are any.
+    pub communities: Vec<u32>,
+    /// One of these large communities, if there are any.
+    pub large_communities: Vec<(u32, u32, u32)>,
+    /// Behind this route.
+    pub after: Option<RouteKey>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A route of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub key: RouteKey,
+    /// It is the best one of its prefix.
+    pub best: bool,
+    /// Its attributes in canonical form.
+    pub attributes: Vec<u8>,
+    /// Its next hop.
+    pub next_hop: NextHop,
+}
+
+/// How far a page has got.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) query: Query,
+    /// Family and slot that come next.
+    family: usize,
+    cursor: u32,
+    least: BinaryHeap<RouteKey>,
+    /// Routes behind `after` that match.
+    behind: u64,
+    /// Routes that match.
+    total: u64,
+}
+
+impl Page {
+    pub(crate) fn new(query: Query) -> Page {
+        Page { query, family: 0, cursor: 0, least: BinaryHeap::new(), behind: 0, total: 0 }
+    }
+
+    /// Families that the walk still has to look at, the current one first.
+    pub(crate) fn family(&mut self) -> Option<Family> {
+        const WALK: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
+        while let Some(family) = WALK.get(self.family) {
+            let of_prefix = match self.query.prefix {
+                Some(IpNet::V4(_)) => *family == Family::Ipv4Unicast,
+                Some(IpNet::V6(_)) => *family == Family::Ipv6Unicast,
+                None => true,
+            };
+            if of_prefix && self.query.family.is_none_or(|f| f == *family) {
+                return Some(*family);
+            }
+            self.family += 1;
+        }
+        None
+    }
+
+    /// The page's routes in order, the place where the next page begins, and how many routes match.
+    pub(crate) fn finish(self) -> (Vec<RouteKey>, Option<RouteKey>, u64) {
+        let keys = self.least.into_sorted_vec();
+        let next = keys.last().copied().filter(|_| self.behind > keys.len() as u64);
+        (keys, next, self.total)
+    }
+
+    /// Looks at up to `budget` slots; returns how many it looked at.
+    pub(crate) fn step<A: Addr>(&mut self, table: &FamilyTable<A>, shared: &Shared, budget: u32) -> u32 {
+        let view = View { table, shared, query: &self.query };
+        let mut found = Vec::new();
+        let exact = self.query.prefix.filter(|_| !self.query.longer);
+        if let Some((addr, net)) = exact.and_then(|p| Some((A::of(&p)?, p))) {
+            if let Some(id) = table.slots.find(addr, net.prefix_len()) {
+                view.collect(id, table.slots.get(id), &mut found);
+            }
+            self.family += 1;
+            self.take(found);
+            return 1;
+        }
+        let from = self.cursor;
+        for (id, slot) in table.slots.range(from, budget) {
+            view.collect(id, slot, &mut found);
+        }
+        self.cursor = from.saturating_add(budget).min(table.slots.len());
+        let looked = self.cursor - from;
+        if self.cursor >= table.slots.len() {
+            (self.family, self.cursor) = (self.family + 1, 0);
+        }
+        self.take(found);
+        looked.max(1)
+    }
+
+    fn take(&mut self, found: Vec<RouteKey>) {
+        for key in found {
+            self.total += 1;
+            if self.query.after.is_some_and(|a| key <= a) {
+                continue;
+            }
+            self.behind += 1;
+            if self.least.len() < self.query.limit {
+                self.least.push(key);
+            } else if let Some(mut greatest) = self.least.peek_mut()
+                && key < *greatest
+            {
+                *greatest = key;
+            }
+        }
+    }
+}
+
+/// A table as a query sees it.
+struct View<'a, A> {
+    table: &'a FamilyTable<A>,
+    shared: &'a Shared,
+    query: &'a Query,
+}
+
+impl<A: Addr> View<'_, A> {
+    fn collect(&self, id: u32, slot: &Slot<A>, found: &mut Vec<RouteKey>) {
+        let prefix = slot.addr.net(slot.len);
+        if self.query.longer && self.query.prefix.is_some_and(|p| !p.contains(&prefix)) {
+            return;
+        }
+        let paths = self.table.paths.get(slot.list());
+        match self.query.table {
+            QueryTable::LocRib => found.extend(paths.iter().take(1).filter_map(|p| self.path(prefix, p))),
+            QueryTable::AdjRibIn(of) => found.extend(
+                paths
+                    .iter()
+                    .filter(|p| of.is_none_or(|of| p.peer == of))
+                    .filter_map(|p| self.path(prefix, p)),
+            ),
+            QueryTable::AdjRibOut(to) => found.extend(self.sent(prefix, id, to)),
+        }
+    }
+
+    fn path(&self, prefix: IpNet, path: &Path) -> Option<RouteKey> {
+        let peer = self.shared.peers.get(path.peer)?;
+        let canonical = self.shared.attrs.canonical(path.attr);
+        self.matches(canonical).then_some(RouteKey {
+            family: A::FAMILY,
+            prefix,
+            peer: peer.info.label,
+            path_id: path.path_id,
+        })
+    }
+
+    fn sent(&self, prefix: IpNet, id: u32, to: PeerIdx) -> Option<RouteKey> {
+        let (group, entry) = advertised(self.table, id, to)?;
+        let source = self.shared.peers.get(entry.source)?;
+        let key = RouteKey { family: A::FAMILY, prefix, peer: source.info.label, path_id: 0 };
+        let canonical = self.shared.attrs.canonical(entry.attr);
+        let matches = if self.query.origin_asn == 0 {
+            self.matches(canonical)
+        } else {
+            // Our own AS is the origin of what is injected without a path.
+            let next_hop = self.shared.attrs.next_hop(entry.attr);
+            let out = group.rules.outgoing(canonical, source.rank, next_hop);
+            self.matches(Canonical::new(&out.attributes))
+        };
+        matches.then_some(key)
+    }
+
+    fn matches(&self, canonical: Canonical<'_>) -> bool {
+        let q = self.query;
+        (q.origin_asn == 0 || summarize(canonical.as_bytes()).origin_as == q.origin_asn)
+            && (q.communities.is_empty() || canonical.communities().any(|c| q.communities.contains(&c)))
+            && (q.large_communities.is_empty()
+                || canonical.large_communities().any(|c| q.large_communities.contains(&c)))
+    }
+}
+
+/// What the peer has of a slot.
+fn advertised<A: Addr>(table: &FamilyTable<A>, id: u32, to: PeerIdx) -> Option<(&Group, Sent)> {
+    let group = table.group_of(to)?;
+    let entry = group.column.get(id);
+    let walked = group.member(to)?.catch_up.as_ref().is_none_or(|c| c.knows(id));
+    (entry.attr.is_some() && entry.source != to && walked).then_some((group, entry))
+}
+
+/// The route of a key, if it is still there.
+pub(crate) fn find<A: Addr>(
+    table: &FamilyTable<A>,
+    shared: &Shared,
+    which: QueryTable,
+    key: &RouteKey,
+) -> Option<Found> {
+    let id = table.slots.find(A::of(&key.prefix)?, key.prefix.prefix_len())?;
+    let paths = table.paths.get(table.slots.get(id).list());
+    if let QueryTable::AdjRibOut(to) = which {
+        let (group, entry) = advertised(table, id, to)?;
+        let rank = shared.peers.rank(entry.source);
+        let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), rank)?;
+        let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), rank, next_hop);
+        let best = paths.first().is_some_and(|p| p.attr == entry.attr && p.peer == entry.source);
+        return Some(Found { key: *key, best, attributes: out.attributes, next_hop: out.next_hop });
+    }
+    let at = paths.iter().position(|p| {
+        p.path_id == key.path_id && shared.peers.get(p.peer).is_some_and(|q| q.info.label == key.peer)
+    })?;
+    let path = paths.get(at)?;
+    Some(Found {
+        key: *key,
+        best: at == 0,
+        attributes: shared.attrs.canonical(path.attr).as_bytes().to_vec(),
+        next_hop: shared.attrs.next_hop(path.attr),
+    })
+}

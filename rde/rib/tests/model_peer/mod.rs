@@ -1,0 +1,435 @@
+//! A small world around the tables: five peers with their own idea of what they were sent, and the plain
+//! rules by which they should have been sent it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bgp::aspath::AsPathBuf;
+use bgp::attr::canonical::{Builder, Canonical, summarize, write};
+use bgp::attr::{Origin, PathAttribute};
+use bgp::community::{Community, well_known};
+use bgp::header::HEADER_LEN;
+use bgp::update::{ReadContext, UpdateBuilder, parse};
+use bgp::{Asn, Family, FamilySet, NextHop};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rib::{Candidate, Counters, Limits, PeerIdx, PeerInfo, Rib, Settings, Sink, Target, best};
+
+const ASN: u32 = 65000;
+const SELF_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
+const SELF_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 100);
+/// Prefixes from here on are IPv6.
+const FIRST_V6: u8 = 12;
+
+/// A route as a peer has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    path: Vec<u32>,
+    next_hop: IpAddr,
+    local_pref: Option<u32>,
+    med: Option<u32>,
+    communities: Vec<u32>,
+}
+
+/// A route as it was announced.
+#[derive(Debug, Clone)]
+struct Route {
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Net {
+    groups: BTreeMap<u32, BTreeSet<PeerIdx>>,
+    queues: BTreeMap<PeerIdx, VecDeque<Vec<u8>>>,
+    buffer: Vec<u8>,
+    target: Option<Target>,
+}
+
+impl Sink for Net {
+    fn begin(&mut self, target: Target) -> &mut Vec<u8> {
+        self.target = Some(target);
+        self.buffer.clear();
+        &mut self.buffer
+    }
+
+    fn end(&mut self) {
+        let to: Vec<PeerIdx> = match self.target.take().unwrap() {
+            Target::Peer(p) => vec![p],
+            Target::Group(g) => self.groups[&g].iter().copied().collect(),
+            Target::GroupExcept(g, p) => self.groups[&g].iter().copied().filter(|q| *q != p).collect(),
+        };
+        for p in to {
+            // Who has gone gets nothing any more.
+            if let Some(q) = self.queues.get_mut(&p) {
+                q.push_back(self.buffer.clone());
+            }
+        }
+    }
+
+    fn join(&mut self, group: u32, peer: PeerIdx) {
+        assert!(self.groups.entry(group).or_default().insert(peer), "joins twice");
+    }
+
+    fn leave(&mut self, group: u32, peer: PeerIdx) {
+        assert!(self.groups.entry(group).or_default().remove(&peer), "leaves what it is not in");
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct Peer {
+    idx: Option<PeerIdx>,
+    stopped: bool,
+    seen: BTreeMap<u8, Seen>,
+    ended: BTreeSet<Family>,
+    announced: BTreeMap<u8, Route>,
+}
+
+pub(crate) struct World {
+    rib: Rib,
+    net: Net,
+    now: u64,
+    peers: Vec<Peer>,
+    injected: BTreeMap<u8, Route>,
+}
+
+fn prefix(n: u8) -> IpNet {
+    if n < FIRST_V6 {
+        Ipv4Net::new(Ipv4Addr::new(10, 0, n, 0), 24).unwrap().into()
+    } else {
+        Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 0), 48).unwrap().into()
+    }
+}
+
+fn number(net: IpNet) -> u8 {
+    match net {
+        IpNet::V4(n) => n.addr().octets()[2],
+        IpNet::V6(n) => n.addr().octets()[5],
+    }
+}
+
+fn internal(p: usize) -> bool {
+    p >= 3
+}
+
+fn old_speaker(p: usize) -> bool {
+    p == 2 || p == 4
+}
+
+fn asn(p: usize) -> u32 {
+    if internal(p) { ASN } else { 65001 + p as u32 }
+}
+
+fn address(p: usize) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, 1 + p as u8)
+}
+
+fn context(p: usize) -> ReadContext {
+    ReadContext {
+        four_octet_as: !old_speaker(p),
+        external: !internal(p),
+        families: [Family::Ipv4Unicast, Family::Ipv6Unicast].into_iter().collect(),
+        add_path: FamilySet::EMPTY,
+    }
+}
+
+/// What a peer announces, by variant; `p` = `None` for an injected route.
+fn route(p: Option<usize>, n: u8, variant: u8) -> Route {
+    let mut path = Vec::new();
+    if let Some(p) = p.filter(|p| !internal(*p)) {
+        path.push(asn(p));
+    }
+    path.extend([64496 + u32::from(variant % 3), 4_200_000_000 * u32::from(variant % 4 == 1)]);
+    path.retain(|a| *a != 0);
+    let mut communities = vec![u32::from(variant) << 16 | 1];
+    if variant == 5 {
+        communities.push(well_known::NO_EXPORT);
+    }
+    if variant == 7 {
+        communities.push(well_known::NO_ADVERTISE);
+    }
+    let host = p.map_or(99, |p| 1 + p as u8);
+    let next_hop = if n < FIRST_V6 {
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
+    } else {
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()))
+    };
+    let local_pref = p.is_some_and(internal).then_some(100 + u32::from(variant % 2));
+    let med = (!variant.is_multiple_of(3)).then_some(u32::from(variant % 3));
+    Route { seen: Seen { path, next_hop, local_pref, med, communities } }
+}
+
+fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
+    let mut list = vec![
+        PathAttribute::Origin(Origin::Igp),
+        PathAttribute::AsPath(AsPathBuf::sequence(seen.path.iter().map(|a| Asn(*a)))),
+    ];
+    if let (true, IpAddr::V4(a)) = (n < FIRST_V6, seen.next_hop) {
+        list.push(PathAttribute::NextHop(a));
+    }
+    list.extend(seen.med.map(PathAttribute::MultiExitDisc));
+    list.extend(seen.local_pref.map(PathAttribute::LocalPref));
+    list.push(PathAttribute::Communities(seen.communities.iter().map(|c| Community(*c)).collect()));
+    if n >= FIRST_V6 {
+        let nlri = nlri.iter().map(|n| (None, prefix(*n))).collect();
+        let next_hop = seen.next_hop.into();
+        list.push(PathAttribute::MpReach { family: Family::Ipv6Unicast, next_hop, nlri });
+    }
+    list
+}
+
+impl World {
+    pub(crate) const PEERS: usize = 5;
+
+    pub(crate) fn new() -> World {
+        let limits = Limits { soft: 200, hard: 600, stalled: 20 };
+        let settings = Settings { asn: ASN, router_id: 0x0a00_0001, med_always_compare: false, limits };
+        World {
+            rib: Rib::new(settings),
+            net: Net::default(),
+            now: 0,
+            peers: (0..World::PEERS).map(|_| Peer::default()).collect(),
+            injected: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn up(&mut self, p: usize) {
+        if self.peers[p].idx.is_some() {
+            return;
+        }
+        let info = PeerInfo {
+            label: Some(p as u16),
+            remote_asn: asn(p),
+            local_asn: ASN,
+            router_id: 10 + p as u32,
+            address: address(p).into(),
+            families: context(p).families,
+            four_octet_as: !old_speaker(p),
+            add_path_send: FamilySet::EMPTY,
+            extended_next_hop: false,
+            max_message: 4096,
+            self_v4: Some(SELF_V4),
+            self_v6: Some(SELF_V6),
+            enforce_first_as: true,
+            allow_own_as: 0,
+        };
+        let idx = self.rib.peer_up(info, self.now).unwrap();
+        self.net.queues.insert(idx, VecDeque::new());
+        self.peers[p] = Peer { idx: Some(idx), ..Peer::default() };
+    }
+
+    pub(crate) fn down(&mut self, p: usize) {
+        if let Some(idx) = self.peers[p].idx.take() {
+            self.rib.peer_down(idx);
+            self.net.queues.remove(&idx);
+            self.net.groups.values_mut().for_each(|g| {
+                g.remove(&idx);
+            });
+        }
+        self.peers[p] = Peer::default();
+    }
+
+    fn apply(&mut self, p: usize, message: &UpdateBuilder) {
+        let Some(idx) = self.peers[p].idx else { return };
+        let body = message.body(!old_speaker(p));
+        let update = parse(&body, &context(p)).unwrap();
+        assert!(update.faults.is_empty(), "{:?}", update.faults);
+        self.rib.apply(idx, &update, &context(p));
+    }
+
+    pub(crate) fn announce(&mut self, p: usize, prefixes: &[u8], variant: u8) {
+        for v6 in [false, true] {
+            let list: Vec<u8> = prefixes.iter().copied().filter(|n| (*n >= FIRST_V6) == v6).collect();
+            let (Some(first), Some(_)) = (list.first(), self.peers[p].idx) else { continue };
+            let route = route(Some(p), *first, variant);
+            let native = if v6 { &[][..] } else { &list };
+            let announced = native.iter().map(|n| (None, prefix(*n))).collect();
+            let mut attributes = attributes(&route.seen, *first, &list);
+            if old_speaker(p) && route.seen.path.iter().any(|a| *a > 65535) {
+                let path = AsPathBuf::sequence(route.seen.path.iter().map(|a| Asn(*a)));
+                attributes.push(PathAttribute::As4Path(path));
+            }
+            let message = UpdateBuilder { announced, attributes, ..UpdateBuilder::default() };
+            self.apply(p, &message);
+            list.iter().for_each(|n| drop(self.peers[p].announced.insert(*n, route.clone())));
+        }
+    }
+
+    pub(crate) fn withdraw(&mut self, p: usize, prefixes: &[u8]) {
+        let (v4, v6): (Vec<u8>, Vec<u8>) = prefixes.iter().partition(|n| **n < FIRST_V6);
+        let nets = |l: &[u8]| l.iter().map(|n| (None, prefix(*n))).collect();
+        let nlri: Vec<_> = nets(&v6);
+        let unreach = PathAttribute::MpUnreach { family: Family::Ipv6Unicast, nlri };
+        let attributes = if v6.is_empty() { vec![] } else { vec![unreach] };
+        self.apply(p, &UpdateBuilder { withdrawn: nets(&v4), attributes, announced: vec![] });
+        prefixes.iter().for_each(|n| drop(self.peers[p].announced.remove(n)));
+    }
+
+    pub(crate) fn inject(&mut self, n: u8, variant: u8) {
+        let route = route(None, n, variant);
+        let seen = &route.seen;
+        let list = attributes(seen, n, &[]);
+        let canonical = list.into_iter().fold(Builder::new(), Builder::with).build();
+        let next_hop = NextHop::from(seen.next_hop);
+        self.rib.inject(prefix(n), 0, &canonical, next_hop, &summarize(&canonical));
+        self.injected.insert(n, route);
+    }
+
+    pub(crate) fn withdraw_injected(&mut self, n: u8) {
+        let was = self.injected.remove(&n).is_some();
+        assert_eq!(self.rib.withdraw_injected(prefix(n), 0), was);
+    }
+
+    pub(crate) fn refresh(&mut self, p: usize) {
+        if let Some(idx) = self.peers[p].idx {
+            self.rib.refresh(idx, Family::Ipv4Unicast, &mut self.net);
+        }
+    }
+
+    pub(crate) fn reads(&mut self, p: usize, on: bool) {
+        self.peers[p].stopped = !on;
+    }
+
+    /// One step of the tables, and everybody who reads reads.
+    pub(crate) fn work(&mut self) -> bool {
+        self.now += 7;
+        let did = self.rib.work(self.now, &mut self.net);
+        (0..World::PEERS).for_each(|p| self.read(p));
+        did
+    }
+
+    fn read(&mut self, p: usize) {
+        let peer = &mut self.peers[p];
+        let Some(idx) = peer.idx.filter(|_| !peer.stopped) else { return };
+        let queue = std::mem::take(self.net.queues.get_mut(&idx).unwrap());
+        for message in queue {
+            self.rib.written(idx, message.len() as u64, self.now);
+            peer.take(p, &message);
+        }
+    }
+
+    /// Everybody reads until there is nothing left to do.
+    pub(crate) fn settle(&mut self) {
+        self.peers.iter_mut().for_each(|p| p.stopped = false);
+        (0..World::PEERS).for_each(|p| self.read(p));
+        for _ in 0..10_000 {
+            if !self.work() {
+                return;
+            }
+        }
+        panic!("never settles");
+    }
+
+    pub(crate) fn peers_up(&self) -> Vec<usize> {
+        (0..World::PEERS).filter(|p| self.peers[*p].idx.is_some()).collect()
+    }
+
+    pub(crate) fn seen(&self, p: usize) -> &BTreeMap<u8, Seen> {
+        &self.peers[p].seen
+    }
+
+    pub(crate) fn end_of_rib(&self, p: usize) -> bool {
+        self.peers[p].ended.len() == 2
+    }
+
+    pub(crate) fn advertised(&self, p: usize) -> u64 {
+        let (_, advertised) = self.rib.peer_counters(self.peers[p].idx.unwrap());
+        advertised.iter().sum()
+    }
+
+    /// What the peer should have, by the plain rules.
+    pub(crate) fn expected(&self, p: usize) -> BTreeMap<u8, Seen> {
+        (0..24).filter_map(|n| Some((n, self.expected_route(p, n)?))).collect()
+    }
+
+    fn expected_route(&self, p: usize, n: u8) -> Option<Seen> {
+        let mut sources: Vec<(Option<usize>, &Route)> = (self.peers.iter().enumerate())
+            .filter(|(_, peer)| peer.idx.is_some())
+            .filter_map(|(q, peer)| Some((Some(q), peer.announced.get(&n)?)))
+            .collect();
+        sources.extend(self.injected.get(&n).map(|r| (None, r)));
+        let candidates: Vec<Candidate> = sources.iter().map(|(q, r)| candidate(*q, r)).collect();
+        let (source, route) = sources[best(&candidates, false)?];
+        if source == Some(p) || (internal(p) && source.is_some_and(internal)) {
+            return None;
+        }
+        let mut seen = route.seen.clone();
+        let has = |c: u32| seen.communities.contains(&c);
+        if has(well_known::NO_ADVERTISE) || (has(well_known::NO_EXPORT) && !internal(p)) {
+            return None;
+        }
+        seen.communities.sort_unstable();
+        if internal(p) {
+            seen.local_pref = Some(seen.local_pref.unwrap_or(100));
+        } else {
+            seen.path.insert(0, ASN);
+            seen.local_pref = None;
+            if source.is_some() {
+                seen.med = None;
+                seen.next_hop = if n < FIRST_V6 { SELF_V4.into() } else { SELF_V6.into() };
+            }
+        }
+        Some(seen)
+    }
+
+    pub(crate) fn all_down(&mut self) {
+        (0..World::PEERS).for_each(|p| self.down(p));
+        (0..24).for_each(|n| self.withdraw_injected(n));
+        self.settle();
+    }
+
+    pub(crate) fn left_behind(&self) -> Counters {
+        self.rib.counters()
+    }
+}
+
+impl Peer {
+    /// Takes in a message as any BGP speaker would.
+    fn take(&mut self, p: usize, message: &[u8]) {
+        let ctx = ReadContext { external: !internal(p), ..context(p) };
+        let body = &message[HEADER_LEN..];
+        let update = parse(body, &ctx).unwrap();
+        assert!(update.faults.is_empty(), "sent to peer {p}: {:?}", update.faults);
+        self.ended.extend(update.end_of_rib());
+        for (_, net) in update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|n| n.iter())) {
+            self.seen.remove(&number(net));
+        }
+        let mut canonical = Vec::new();
+        write(&update.attributes, &ctx, &mut canonical);
+        let a = Canonical::new(&canonical);
+        let mut add = |net, next_hop: NextHop| {
+            let seen = Seen {
+                path: a.as_path().asns().map(|n| n.0).collect(),
+                next_hop: next_hop.global(),
+                local_pref: a.local_pref(),
+                med: a.med(),
+                communities: a.communities().collect(),
+            };
+            self.seen.insert(number(net), seen);
+        };
+        update.announced.iter().for_each(|(_, net)| add(net, update.next_hop.unwrap()));
+        for (_, net) in update.mp_reach.iter().flat_map(|n| n.iter()) {
+            add(net, update.mp_next_hop.unwrap());
+        }
+    }
+}
+
+fn candidate(source: Option<usize>, route: &Route) -> Candidate {
+    let seen = &route.seen;
+    Candidate {
+        stale: false,
+        local_pref: seen.local_pref.unwrap_or(100),
+        local: source.is_none(),
+        path_len: seen.path.len() as u16,
+        origin: 0,
+        med: seen.med.unwrap_or(0),
+        neighbor_as: seen.path[0],
+        external: source.is_some_and(|p| !internal(p)),
+        cluster_list_len: 0,
+        router_id: source.map_or(0, |p| 10 + p as u32),
+        address: source.map_or(0, |p| address(p).to_ipv6_mapped().to_bits()),
+        path_id: 0,
+    }
+}

@@ -1,0 +1,39 @@
+//! What is counted of each peer, over all its sessions.
+
+use std::time::{Duration, Instant};
+
+/// Counters of a peer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PeerStats {
+    pub(crate) as_loops: u64,
+    pub(crate) treated_as_withdraw: u64,
+    pub(crate) attributes_discarded: u64,
+    faults: FaultLog,
+}
+
+impl PeerStats {
+    /// Whether a malformed message may be logged: a peer that sends many must not fill the log.
+    pub(crate) fn may_log(&mut self, now: Instant) -> bool {
+        self.faults.admit(now)
+    }
+}
+
+/// Lines in a window of time.
+const LINES: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Default)]
+struct FaultLog {
+    since: Option<Instant>,
+    lines: u32,
+}
+
+impl FaultLog {
+    fn admit(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|s| now.duration_since(s) >= WINDOW) {
+            *self = FaultLog { since: Some(now), lines: 0 };
+        }
+        self.lines = self.lines.saturating_add(1);
+        self.lines <= LINES
+    }
+}

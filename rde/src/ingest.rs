@@ -1,0 +1,142 @@
+//! What comes from peers: sessions up and down, UPDATE and ROUTE-REFRESH messages.
+
+use std::time::Instant;
+
+use bgp::header::{HEADER_LEN, Header, MessageType};
+use bgp::notification::Notification;
+use bgp::refresh::{RouteRefresh, Subtype};
+use bgp::update;
+use bgp::{Family, MAX_EXTENDED_MESSAGE};
+use ipc::session_rde::{Negotiated, RdeToSession, Source};
+use ipc::{LinkError, Role};
+
+use crate::engine::Engine;
+use crate::peers::{self, Session};
+
+impl Engine {
+    pub(crate) fn peer_up(&mut self, source: Source, negotiated: &Negotiated) -> Result<(), LinkError> {
+        if self.peers.get(source.peer).is_some_and(|p| p.session.is_some()) {
+            return Err(LinkError::out_of_state(
+                Role::Session,
+                format!("peer {} comes up a second time", source.peer),
+            ));
+        }
+        let now = self.now();
+        let (Some(config), Some(rib)) = (&self.config, &mut self.rib) else {
+            return Err(LinkError::out_of_state(Role::Session, "a session before the configuration"));
+        };
+        // It may have been removed from the configuration while it came up: session is about to end it.
+        let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
+        let ctx = peers::context(peer, negotiated);
+        let Some(idx) = rib.peer_up(peers::info(peer, negotiated), now) else {
+            let reason = "too many sessions at once".to_owned();
+            self.end(source, &Notification::cease(bgp::notification::cease::OUT_OF_RESOURCES), reason);
+            return Ok(());
+        };
+        self.egress.name(idx, Some(source));
+        let session = Session { epoch: source.epoch, idx, ctx, ending: false };
+        self.peers.entry(source.peer).session = Some(session);
+        Ok(())
+    }
+
+    pub(crate) fn peer_down(&mut self, source: Source) {
+        let Some((peer, session)) = self.peers.current(source) else { return };
+        peer.session = None;
+        peer.consumed = 0;
+        self.egress.name(session.idx, None);
+        if let Some(rib) = &mut self.rib {
+            rib.peer_down(session.idx);
+        }
+    }
+
+    /// Takes in whole messages of one session.
+    pub(crate) fn messages(&mut self, source: Source, mut messages: &[u8]) {
+        let Some((peer, session)) = self.peers.current(source) else { return };
+        peer.consumed += messages.len() as u64;
+        if session.ending {
+            return;
+        }
+        while let Some((header, rest)) = messages.split_first_chunk::<HEADER_LEN>() {
+            // session has checked the header; it is not trusted for that.
+            let done = match bgp::header::parse(header, MAX_EXTENDED_MESSAGE) {
+                Ok(Header { len, kind }) => match rest.split_at_checked(usize::from(len) - HEADER_LEN) {
+                    Some((body, next)) => {
+                        messages = next;
+                        self.message(source, &session, kind, body)
+                    }
+                    None => Err(Notification::new(1, 2)),
+                },
+                Err(error) => Err(error),
+            };
+            if let Err(notification) = done {
+                return self.end(source, &notification, notification.to_string());
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        source: Source,
+        session: &Session,
+        kind: MessageType,
+        body: &[u8],
+    ) -> Result<(), Notification> {
+        match kind {
+            MessageType::Update => self.update(source, session, body),
+            MessageType::RouteRefresh => self.route_refresh(session, body),
+            _ => Ok(()),
+        }
+    }
+
+    fn update(&mut self, source: Source, session: &Session, body: &[u8]) -> Result<(), Notification> {
+        let update = update::parse(body, &session.ctx)?;
+        let Some(rib) = &mut self.rib else { return Ok(()) };
+        let applied = rib.apply(session.idx, &update, &session.ctx);
+        if update.faults.is_empty() && !applied.looped && !applied.treated_as_withdraw {
+            return Ok(());
+        }
+        let stats = &mut self.peers.entry(source.peer).stats;
+        stats.as_loops += u64::from(applied.looped);
+        stats.treated_as_withdraw += u64::from(applied.treated_as_withdraw);
+        stats.attributes_discarded +=
+            update.faults.iter().filter(|f| f.verdict == bgp::Verdict::Discard).count() as u64;
+        if !stats.may_log(Instant::now()) {
+            return Ok(());
+        }
+        let address = self.config.as_ref().and_then(|c| c.peers.get(&source.peer)).map(|p| p.address);
+        let peer_addr = address.map(|a| a.to_string()).unwrap_or_default();
+        for fault in &update.faults {
+            let octets = hex(fault.excerpt(body));
+            tracing::warn!(peer_addr, %fault, octets, "malformed attribute");
+        }
+        if applied.treated_as_withdraw && update.faults.is_empty() {
+            tracing::warn!(peer_addr, "first AS of the path is not the peer's: treated as withdrawn");
+        }
+        Ok(())
+    }
+
+    fn route_refresh(&mut self, session: &Session, body: &[u8]) -> Result<(), Notification> {
+        let refresh = RouteRefresh::decode(body)?;
+        let family = Family::from_afi_safi(refresh.afi, refresh.safi);
+        if let (Some(rib), Some(family), Subtype::Request) = (&mut self.rib, family, refresh.subtype) {
+            // RFC 2918 §4: a family that was not advertised is ignored.
+            rib.refresh(session.idx, family, &mut self.egress);
+        }
+        Ok(())
+    }
+
+    /// Has session end a session.
+    fn end(&mut self, source: Source, notification: &Notification, reason: String) {
+        if let Some((peer, _)) = self.peers.current(source)
+            && let Some(session) = &mut peer.session
+        {
+            session.ending = true;
+        }
+        let Notification { code, subcode, data } = notification.clone();
+        self.session.push(RdeToSession::Notify { source, code, subcode, data, reason }, Vec::new());
+    }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|o| format!("{o:02x}")).collect()
+}

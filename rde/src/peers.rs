@@ -1,0 +1,102 @@
+//! Peers and their sessions.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use bgp::update::ReadContext;
+use ipc::config::RdePeer;
+use ipc::session_rde::{Negotiated, Source};
+use ipc::{Epoch, PeerId};
+use rib::{PeerIdx, PeerInfo};
+
+use crate::counters::PeerStats;
+
+/// A session that is up.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) epoch: Epoch,
+    pub(crate) idx: PeerIdx,
+    pub(crate) ctx: ReadContext,
+    /// Session was asked to end it: what still comes in is not looked at.
+    pub(crate) ending: bool,
+}
+
+/// A peer that is or was there.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    pub(crate) session: Option<Session>,
+    pub(crate) stats: PeerStats,
+    /// Octets dealt with and not yet reported to session.
+    pub(crate) consumed: u64,
+}
+
+/// All peers that ever had a session.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    map: HashMap<PeerId, Peer>,
+}
+
+impl Peers {
+    pub(crate) fn entry(&mut self, id: PeerId) -> &mut Peer {
+        self.map.entry(id).or_default()
+    }
+
+    pub(crate) fn get(&self, id: PeerId) -> Option<&Peer> {
+        self.map.get(&id)
+    }
+
+    /// The peer, if this is its current session.
+    pub(crate) fn current(&mut self, source: Source) -> Option<(&mut Peer, Session)> {
+        let peer = self.map.get_mut(&source.peer)?;
+        let session = peer.session.clone().filter(|s| s.epoch == source.epoch)?;
+        Some((peer, session))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
+        self.map.iter().map(|(id, p)| (*id, p))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut Peer)> {
+        self.map.iter_mut().map(|(id, p)| (*id, p))
+    }
+}
+
+/// What the tables must know of a session.
+pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
+    let local = plain(negotiated.local);
+    let (self_v4, local_v6) = match local {
+        IpAddr::V4(a) => (Some(a), None),
+        IpAddr::V6(a) => (None, Some(a)),
+    };
+    PeerInfo {
+        label: Some(config.id.0),
+        remote_asn: config.remote_asn,
+        local_asn: config.local_asn,
+        router_id: negotiated.router_id.into(),
+        address: config.address,
+        families: negotiated.families,
+        four_octet_as: negotiated.four_octet_as,
+        add_path_send: negotiated.add_path_send,
+        extended_next_hop: negotiated.extended_next_hop,
+        max_message: negotiated.max_message,
+        self_v4,
+        self_v6: config.local_ipv6_nexthop.or(local_v6),
+        enforce_first_as: config.enforce_first_as,
+        allow_own_as: config.allow_own_as,
+    }
+}
+
+/// How its UPDATEs are to be read.
+pub(crate) fn context(config: &RdePeer, negotiated: &Negotiated) -> ReadContext {
+    ReadContext {
+        four_octet_as: negotiated.four_octet_as,
+        external: config.remote_asn != config.local_asn,
+        families: negotiated.families,
+        add_path: negotiated.add_path_receive,
+    }
+}
+
+/// An IPv4 address that an IPv6 socket shows in mapped form is an IPv4 address.
+fn plain(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}
