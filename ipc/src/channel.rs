@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_seqpacket::UnixSeqpacket;
@@ -120,7 +120,9 @@ pub enum Misbehaviour {
     #[error("a message carries more than {MAX_FDS} fds")]
     TooManyFds,
     /// The first message is not the expected [`Hello`].
-    #[error("it says hello as {role}, build {build}, protocol {protocol}, expected {expected}, build {BUILD}, protocol {PROTOCOL}")]
+    #[error(
+        "it says hello as {role}, build {build}, protocol {protocol}, expected {expected}, build {BUILD}, protocol {PROTOCOL}"
+    )]
     Hello {
         /// Whom it claims to be.
         role: &'static str,
@@ -173,7 +175,7 @@ impl<Tx> Clone for Sender<Tx> {
 pub struct Receiver<Rx> {
     socket: Arc<UnixSeqpacket>,
     with: Role,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     _rx: PhantomData<fn() -> Rx>,
 }
 
@@ -208,7 +210,7 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
         let socket = Arc::new(UnixSeqpacket::try_from(fd)?);
         Ok(Link {
             tx: Sender { socket: Arc::clone(&socket), with, _tx: PhantomData },
-            rx: Receiver { socket, with, buffer: BytesMut::new(), _rx: PhantomData },
+            rx: Receiver { socket, with, buffer: Vec::new(), _rx: PhantomData },
         })
     }
 
@@ -354,8 +356,8 @@ fn io_error(with: Role, error: io::Error) -> LinkError {
 fn encode<M: Message>(with: Role, message: &M, payload: &[&[u8]]) -> Result<Vec<u8>, LinkError> {
     let payload: usize = payload.iter().map(|p| p.len()).sum();
     debug_assert_eq!(message.payload_len(), payload, "payload of the message");
-    let header = postcard::to_stdvec(message)
-        .map_err(|e| LinkError::Io { with, error: io::Error::other(e) })?;
+    let header =
+        postcard::to_stdvec(message).map_err(|e| LinkError::Io { with, error: io::Error::other(e) })?;
     let len = header.len() + payload;
     if len > MAX_DATAGRAM { Err(LinkError::TooLarge { with, len }) } else { Ok(header) }
 }
@@ -387,7 +389,7 @@ async fn send<M: Message>(
 async fn recv<M: Message>(
     socket: &UnixSeqpacket,
     with: Role,
-    buffer: &mut BytesMut,
+    buffer: &mut Vec<u8>,
 ) -> Result<Received<M>, LinkError> {
     if buffer.len() < MAX_DATAGRAM {
         buffer.resize(MAX_DATAGRAM, 0);
@@ -416,8 +418,8 @@ async fn recv<M: Message>(
     if len == 0 {
         return Err(LinkError::Closed { with });
     }
-    let datagram = buffer.split_to(len).freeze();
-    let (message, rest) = postcard::take_from_bytes::<M>(&datagram)
+    let datagram = buffer.get(..len).unwrap_or_default();
+    let (message, rest) = postcard::take_from_bytes::<M>(datagram)
         .map_err(|e| misbehaved(Misbehaviour::Undecodable { len, error: e.to_string() }))?;
     if rest.len() != message.payload_len() {
         let (announced, found) = (message.payload_len(), rest.len());
@@ -427,6 +429,36 @@ async fn recv<M: Message>(
         let (announced, found) = (message.fd_count(), fds.len());
         return Err(misbehaved(Misbehaviour::Fds { announced, found }));
     }
-    let payload = datagram.slice(len - rest.len()..);
-    Ok(Received { message, payload, fds })
+    // A copy, so that what is kept of it does not keep a whole buffer.
+    Ok(Received { payload: Bytes::copy_from_slice(rest), message, fds })
+}
+
+/// Splits `items`, to be sent to `with`, into lists that each fit a datagram as part of a message.
+///
+/// # Errors
+/// [`LinkError::TooLarge`] where a single item does not fit.
+pub fn batches<T: Serialize>(
+    with: Role,
+    items: impl IntoIterator<Item = T>,
+) -> Result<Vec<Vec<T>>, LinkError> {
+    // Half of a datagram: the rest of the message has room as well.
+    let mut batches = Vec::new();
+    let (mut batch, mut octets) = (Vec::new(), 0);
+    for item in items {
+        let len = postcard::experimental::serialized_size(&item)
+            .map_err(|e| LinkError::Io { with, error: io::Error::other(e) })?;
+        if len > BATCH {
+            return Err(LinkError::TooLarge { with, len });
+        }
+        if octets + len > BATCH {
+            batches.push(std::mem::take(&mut batch));
+            octets = 0;
+        }
+        octets += len;
+        batch.push(item);
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    Ok(batches)
 }

@@ -15,6 +15,7 @@ pub mod parent_control;
 pub mod parent_rde;
 pub mod parent_session;
 pub mod session_rde;
+pub mod sockopt;
 
 pub use channel::{Link, LinkError, Message, Received};
 pub use hello::{Hello, Role};

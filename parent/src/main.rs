@@ -1,3 +1,99 @@
-//! The privileged parent: configuration, sockets, life of the engines.
+//! The privileged parent: configuration, sockets, life of the engines. Reads its files, binds, begins
+//! connections, starts programs; parses nothing that comes from the network.
 
-fn main() {}
+mod backoff;
+mod config;
+mod engine;
+mod folder;
+mod intents;
+mod listeners;
+mod plan;
+mod privileges;
+mod ready;
+mod run;
+mod sockets;
+mod supervisor;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// As `--version` and the API show it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Ended with an error: a configuration that is not valid, a port in use ...
+const FAILED: u8 = 1;
+/// Arguments that make no sense.
+const WRONG_USAGE: u8 = 2;
+
+/// A BGP daemon in four processes.
+#[derive(Debug, Parser)]
+#[command(name = "rustbgpd", version = VERSION)]
+struct Arguments {
+    /// Configuration file.
+    #[arg(default_value = "/etc/rustbgpd/config.toml")]
+    config: PathBuf,
+    /// Check the configuration file and exit: 0 = it is valid, 1 = it is not.
+    #[arg(long)]
+    check: bool,
+    /// Say what a reload would change. Not in this version.
+    #[arg(long, num_args = 0.., hide = true, conflicts_with = "check")]
+    diff: Option<Vec<PathBuf>>,
+    /// With --diff.
+    #[arg(long, hide = true, requires = "diff")]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Nothing to be done about a closed terminal.
+            let _ = e.print();
+            let asked = matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(WRONG_USAGE) };
+        }
+    };
+    if arguments.diff.is_some() {
+        eprintln!("error: --diff is not available in this version of rustbgpd ({VERSION})");
+        return ExitCode::from(WRONG_USAGE);
+    }
+    if arguments.check {
+        let check = config::check(&arguments.config);
+        eprint!("{}", check.stderr);
+        print!("{}", check.stdout);
+        return ExitCode::from(check.status);
+    }
+    let loaded = match config::load(&arguments.config) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            eprint!("{}", diagnostics.for_stderr());
+            return ExitCode::from(FAILED);
+        }
+    };
+    match start(&loaded, &arguments.config) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // The log may go elsewhere than the terminal that waits for an answer.
+            tracing::error!(error, "cannot start");
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Runs the daemon; gives its exit status, or what kept it from starting.
+fn start(loaded: &config::Loaded, path: &Path) -> Result<u8, String> {
+    let telemetry = &loaded.config.telemetry;
+    let format = telemetry.log_format.name().parse().map_err(|e: sandbox::LogError| e.to_string())?;
+    sandbox::init_logging(format, telemetry.log_level.name()).map_err(|e| e.to_string())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    // One thread, the main one: the engines end with the thread that starts them.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(run::run(&loaded.config, path.to_owned())).map_err(|e| e.to_string())
+}

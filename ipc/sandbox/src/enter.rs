@@ -1,0 +1,174 @@
+//! The order of dropping (session, rde, control; runs with the parent's privileges until it is done).
+//!
+//! Each step takes away what a later one does not need any more; `credentials(7)`, `capabilities(7)` and
+//! `prctl(2)` say which depends on which.
+#![expect(unsafe_code, reason = "fds by number and signal dispositions have no safe interface")]
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+use caps::CapSet;
+use ipc::Role;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::prctl;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::unistd::{chdir, chroot, getppid, setgroups, setresgid, setresuid};
+
+use crate::log::{LogError, init_logging};
+use crate::seccomp;
+use crate::start::{Drop, ENV_LOG, PARENT_FD, Start};
+
+/// Why the process must not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Started by hand.
+    #[error(
+        "this program is a part of rustbgpd and is started by it ({ENV_LOG} or fd {PARENT_FD} is missing)"
+    )]
+    NotByParent,
+    /// A variable of the start contract makes no sense.
+    #[error("environment variable {name} makes no sense: {value:?}")]
+    Environment {
+        /// Which.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+    },
+    /// User, group and root directory come together or not at all.
+    #[error("root mode needs a user id, a group id and a root directory")]
+    HalfRootMode,
+    /// There is no log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A step of dropping failed.
+    #[error("{step}: {error}")]
+    Step {
+        /// Which.
+        step: &'static str,
+        /// How.
+        error: io::Error,
+    },
+    /// The parent died meanwhile.
+    #[error("the parent is gone")]
+    Orphan,
+    /// Something is left that should have been dropped.
+    #[error("{0} not dropped")]
+    Kept(&'static str),
+}
+
+trait Step<T> {
+    fn step(self, step: &'static str) -> Result<T, SandboxError>;
+}
+
+impl<T> Step<T> for Result<T, Errno> {
+    fn step(self, step: &'static str) -> Result<T, SandboxError> {
+        self.map_err(|e| SandboxError::Step { step, error: e.into() })
+    }
+}
+
+impl<T> Step<T> for Result<T, caps::errors::CapsError> {
+    fn step(self, step: &'static str) -> Result<T, SandboxError> {
+        self.map_err(|e| SandboxError::Step { step, error: io::Error::other(e.to_string()) })
+    }
+}
+
+/// Sets up the log, drops everything that `role` does not need, locks the rest away, and gives back the
+/// engine's end of the channel to the parent. Must run first in `main`, before there is a thread.
+///
+/// Afterwards the process dies with its parent, ignores SIGHUP, SIGINT and SIGTERM (the parent ends it),
+/// has no fd but 0 to 3 and is killed by a system call that its filter does not allow. There are no
+/// threads: creating one fails.
+///
+/// # Errors
+/// Where any step fails; the process must exit then.
+pub fn enter(role: Role) -> Result<OwnedFd, SandboxError> {
+    let start = Start::from_environment()?;
+    let parent = take_parent_fd()?;
+    init_logging(start.format, &start.level)?;
+    match &start.drop {
+        Some(drop) => become_nobody(drop)?,
+        None => clear_capabilities()?,
+    }
+    prctl::set_no_new_privs().step("no_new_privs")?;
+    prctl::set_dumpable(false).step("not dumpable")?;
+    die_with_parent(&parent)?;
+    ignore_signals()?;
+    close_all_from(PARENT_FD + 1)?;
+    seccomp::install(role)?;
+    Ok(parent)
+}
+
+fn take_parent_fd() -> Result<OwnedFd, SandboxError> {
+    // SAFETY: fcntl(F_GETFD) with any number is harmless, and tells whether the fd is open.
+    if unsafe { libc::fcntl(PARENT_FD, libc::F_GETFD) } == -1 {
+        return Err(SandboxError::NotByParent);
+    }
+    // SAFETY: the fd is open, the start contract gives it to this function alone, and nothing else in this
+    // process has touched it, since this runs first.
+    let fd = unsafe { OwnedFd::from_raw_fd(PARENT_FD) };
+    match getsockopt(&fd, sockopt::SockType) {
+        Ok(SockType::SeqPacket) => {}
+        _ => {
+            // Started with a stranger's fd 3: not ours to close.
+            std::mem::forget(fd);
+            return Err(SandboxError::NotByParent);
+        }
+    }
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).step("close-on-exec")?;
+    Ok(fd)
+}
+
+/// Root mode: empty root directory, service account, no capability in any set.
+fn become_nobody(to: &Drop) -> Result<(), SandboxError> {
+    caps::clear(None, CapSet::Ambient).step("clear the ambient set")?;
+    caps::clear(None, CapSet::Bounding).step("clear the bounding set")?;
+    chroot(&to.root).step("chroot")?;
+    chdir("/").step("chdir into the new root")?;
+    setgroups(&[]).step("setgroups")?;
+    setresgid(to.gid, to.gid, to.gid).step("setresgid")?;
+    setresuid(to.uid, to.uid, to.uid).step("setresuid")?;
+    clear_capabilities()?;
+    if setresuid(0.into(), 0.into(), 0.into()).is_ok() {
+        return Err(SandboxError::Kept("root"));
+    }
+    Ok(())
+}
+
+/// The sets that a process may clear without any privilege.
+fn clear_capabilities() -> Result<(), SandboxError> {
+    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        caps::clear(None, set).step("clear capabilities")?;
+        if !caps::read(None, set).step("read capabilities")?.is_empty() {
+            return Err(SandboxError::Kept("capabilities"));
+        }
+    }
+    Ok(())
+}
+
+/// Asks for SIGKILL when the parent dies. Comes after the change of user, which takes it back.
+fn die_with_parent(parent: &OwnedFd) -> Result<(), SandboxError> {
+    prctl::set_pdeathsig(Signal::SIGKILL).step("die with the parent")?;
+    // Whoever made the socket pair is the parent; with another one now, it died before the line above.
+    let made_by = getsockopt(&parent.as_fd(), sockopt::PeerCredentials).step("credentials of the parent")?;
+    if made_by.pid() == getppid().as_raw() { Ok(()) } else { Err(SandboxError::Orphan) }
+}
+
+/// A Ctrl-C in the terminal or a `systemctl stop` reaches every process of the group; the order of ending
+/// is the parent's.
+fn ignore_signals() -> Result<(), SandboxError> {
+    for s in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { signal(s, SigHandler::SigIgn) }.step("ignore signals")?;
+    }
+    Ok(())
+}
+
+fn close_all_from(first: i32) -> Result<(), SandboxError> {
+    let first = libc::c_uint::try_from(first).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: nothing in this process owns an fd from `first` on: it has only just started, and whatever
+    // was inherited is nobody's.
+    let closed = unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
+    Errno::result(closed).map(drop).step("close fds")
+}

@@ -1,0 +1,119 @@
+//! What is wrong with a configuration file, printed like a compiler does: the line, a marker under the
+//! value, the rule.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::path::Path;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::mask::{Excerpt, Mask};
+
+/// One thing that is wrong, by its place in the file's text.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// What is wrong, with the value.
+    pub message: String,
+    /// The rule, to stand beside the marker.
+    pub label: String,
+    /// Where.
+    pub span: Range<usize>,
+    /// Another place that belongs to it.
+    pub note: Option<(String, Range<usize>)>,
+    /// What may have been meant.
+    pub help: Option<String>,
+}
+
+/// Everything that is wrong with one file. Holds and shows no secret of it.
+#[derive(Debug)]
+pub(crate) struct Diagnostics {
+    path: String,
+    list: Vec<Diagnostic>,
+}
+
+/// A [`Problem`] with the lines that it shows.
+#[derive(Debug)]
+struct Diagnostic {
+    message: String,
+    label: String,
+    place: Option<Excerpt>,
+    note: Option<(String, Excerpt)>,
+    help: Option<String>,
+}
+
+impl Diagnostics {
+    /// The file as a whole cannot be used.
+    pub(super) fn whole_file(path: &Path, message: String) -> Diagnostics {
+        let one = Diagnostic { message, label: String::new(), place: None, note: None, help: None };
+        Diagnostics { path: path.display().to_string(), list: vec![one] }
+    }
+
+    /// These problems of the file with this text, in the order of the text.
+    pub(super) fn new(path: &Path, source: &str, mask: &Mask, mut problems: Vec<Problem>) -> Diagnostics {
+        problems.sort_by_key(|p| p.span.start);
+        let list = problems.into_iter().map(|p| Diagnostic {
+            message: p.message,
+            label: p.label,
+            place: Some(mask.excerpt(source, p.span)),
+            note: p.note.map(|(text, span)| (text, mask.excerpt(source, span))),
+            help: p.help,
+        });
+        Diagnostics { path: path.display().to_string(), list: list.collect() }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The text to print on standard error: in colour if that is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn for_stderr(&self) -> String {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        self.render(std::io::stderr().is_terminal() && !no_color)
+    }
+
+    fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let all: Vec<String> = self.list.iter().map(|d| d.render(&self.path, &renderer)).collect();
+        all.join("\n\n") + "\n"
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl Diagnostic {
+    fn render(&self, path: &str, renderer: &Renderer) -> String {
+        let title = Level::ERROR.primary_title(self.message.as_str());
+        let Some(place) = &self.place else {
+            return renderer.render(&[Group::with_title(title)]);
+        };
+        let mut group = title.element(snippet(place, path, Some(&self.label)));
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let mut groups = vec![group];
+        if let Some((text, place)) = &self.note {
+            groups.push(Level::NOTE.secondary_title(text.as_str()).element(snippet(place, path, None)));
+        }
+        renderer.render(&groups)
+    }
+}
+
+fn snippet<'a>(
+    excerpt: &'a Excerpt,
+    path: &'a str,
+    label: Option<&'a str>,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let mut mark = AnnotationKind::Primary.span(excerpt.span.clone());
+    if let Some(label) = label {
+        mark = mark.label(label);
+    }
+    Snippet::source(excerpt.text.as_str()).line_start(excerpt.line).path(path).annotation(mark)
+}

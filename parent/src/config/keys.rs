@@ -1,0 +1,290 @@
+//! Every table of the file and its keys, and which of them have an effect in this version.
+//!
+//! This is the one list of names: unknown keys are told by it, the warning about settings without an
+//! effect is made from it, and a test holds docs/CONFIGURATION.md against it. A version that gives a
+//! setting its effect turns its `later` into `now`.
+
+/// A key of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether this version does what it says.
+    pub effective: bool,
+}
+
+const fn now(name: &'static str) -> Key {
+    Key { name, effective: true }
+}
+
+const fn later(name: &'static str) -> Key {
+    Key { name, effective: false }
+}
+
+/// Whether any table has a key of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    TABLES.iter().flat_map(|t| t.keys).copied().flatten().any(|k| k.name == name)
+}
+
+/// The one kind of table that has a key of this name, as the file writes it.
+pub(super) fn home_of(name: &str) -> Option<&'static str> {
+    let mut homes = TABLES.iter().filter(|t| t.keys.iter().copied().flatten().any(|k| k.name == name));
+    match (homes.next(), homes.next()) {
+        (Some(home), None) => Some(home.title.trim_matches('`')),
+        _ => None,
+    }
+}
+
+/// A kind of table.
+pub(super) struct TableKind {
+    /// How the file writes it; documentation has a heading of this text.
+    pub title: &'static str,
+    /// Its keys.
+    pub keys: &'static [&'static [Key]],
+}
+
+const fn table(title: &'static str, keys: &'static [&'static [Key]]) -> TableKind {
+    TableKind { title, keys }
+}
+
+/// Every kind of table.
+pub(super) const TABLES: &[TableKind] = &[
+    table("Top level", &[ROOT]),
+    table("`[global]`", &[GLOBAL]),
+    table("`[global.telemetry]`", &[TELEMETRY]),
+    table("`[global.telemetry.looking_glass]`", &[LOOKING_GLASS]),
+    table("`[global.telemetry.grpc_uds]`", &[GRPC_UDS]),
+    table("`[global.telemetry.grpc_tcp]`", &[GRPC_TCP]),
+    table("`[[neighbors]]`", &[NEIGHBOR, PEER]),
+    table("`[neighbors.add_path]`", &[ADD_PATH]),
+    table("`[[dynamic_neighbors]]`", &[DYNAMIC_NEIGHBOR]),
+    table("`[policy]`", &[POLICY]),
+    table("`[policy.definitions.<name>]`", &[DEFINITION]),
+    table("Statements", &[STATEMENT, MATCHES, CHANGES]),
+    table("`set_as_path_prepend`", &[PREPEND]),
+    table("`[policy.neighbor_sets.<name>]`", &[NEIGHBOR_SET]),
+    table("`[policy.prefix_sets.<name>]`", &[PREFIX_SET]),
+    table("`[policy.as_sets.<name>]`", &[AS_SET]),
+    table("`[policy.community_sets.<name>]`", &[COMMUNITY_SET]),
+    table("`[rpki]`", &[RPKI]),
+    table("`[[rpki.cache_servers]]`", &[CACHE_SERVER]),
+    table("`[[rpki.local_vrps]]`", &[LOCAL_VRP]),
+    table("`[bmp]`", &[BMP]),
+    table("`[[bmp.collectors]]`", &[COLLECTOR]),
+    table("`[mrt]`", &[MRT]),
+];
+
+/// The file itself.
+pub(super) const ROOT: &[Key] = &[
+    now("global"),
+    now("neighbors"),
+    now("peer_groups"),
+    later("dynamic_neighbors"),
+    later("policy"),
+    later("rpki"),
+    later("bmp"),
+    later("mrt"),
+];
+
+/// `[global]`.
+pub(super) const GLOBAL: &[Key] = &[
+    now("asn"),
+    now("router_id"),
+    now("listen_port"),
+    now("listen_addresses"),
+    later("dynamic_neighbor_limit"),
+    now("runtime_state_dir"),
+    later("cluster_id"),
+    now("user"),
+    now("group"),
+    now("med_always_compare"),
+    later("ebgp_requires_policy"),
+    now("telemetry"),
+];
+
+/// `[global.telemetry]`.
+pub(super) const TELEMETRY: &[Key] = &[
+    now("prometheus_addr"),
+    now("log_format"),
+    now("log_level"),
+    later("looking_glass"),
+    now("grpc_uds"),
+    now("grpc_tcp"),
+];
+
+/// `[global.telemetry.looking_glass]`.
+pub(super) const LOOKING_GLASS: &[Key] = &[later("addr")];
+
+/// `[global.telemetry.grpc_uds]`.
+pub(super) const GRPC_UDS: &[Key] = &[
+    now("enabled"),
+    now("path"),
+    now("mode"),
+    now("group"),
+    now("access_mode"),
+    now("token_file"),
+    later("allow_uids"),
+    later("allow_gids"),
+];
+
+/// `[global.telemetry.grpc_tcp]`.
+pub(super) const GRPC_TCP: &[Key] = &[
+    now("enabled"),
+    now("address"),
+    now("access_mode"),
+    now("token_file"),
+    later("tls_cert"),
+    later("tls_key"),
+    later("tls_client_ca"),
+];
+
+/// `[[neighbors]]`: what only a neighbor has; [`PEER`] holds the rest.
+pub(super) const NEIGHBOR: &[Key] = &[now("address"), now("remote_asn"), now("peer_group")];
+
+/// What `[[neighbors]]` and `[peer_groups.<name>]` share.
+pub(super) const PEER: &[Key] = &[
+    now("description"),
+    now("local_asn"),
+    now("hold_time"),
+    later("keepalive"),
+    later("send_hold_time"),
+    now("connect_retry"),
+    now("families"),
+    now("local_address"),
+    now("port"),
+    now("passive"),
+    now("shutdown"),
+    now("multihop"),
+    now("ttl_security"),
+    now("md5_password"),
+    now("log_level"),
+    later("max_prefixes"),
+    later("max_prefixes_action"),
+    later("max_prefixes_restart_minutes"),
+    later("max_prefixes_out"),
+    later("graceful_restart"),
+    later("gr_restart_time"),
+    later("gr_stale_routes_time"),
+    later("llgr_stale_time"),
+    later("route_server_client"),
+    later("route_reflector_client"),
+    later("remove_private_as"),
+    now("local_ipv6_nexthop"),
+    now("enforce_first_as"),
+    now("allow_own_as"),
+    later("default_originate"),
+    later("role"),
+    later("role_strict"),
+    later("add_path"),
+    later("import_policy_chain"),
+    later("export_policy_chain"),
+    later("import_policy"),
+    later("export_policy"),
+];
+
+/// `[neighbors.add_path]`.
+pub(super) const ADD_PATH: &[Key] = &[later("receive"), later("send"), later("send_max")];
+
+/// `[[dynamic_neighbors]]`.
+pub(super) const DYNAMIC_NEIGHBOR: &[Key] =
+    &[later("prefix"), later("peer_group"), later("remote_asn"), later("description")];
+
+/// `[policy]`.
+pub(super) const POLICY: &[Key] = &[
+    later("import"),
+    later("export"),
+    later("import_chain"),
+    later("export_chain"),
+    later("definitions"),
+    later("neighbor_sets"),
+    later("prefix_sets"),
+    later("as_sets"),
+    later("community_sets"),
+    later("tests"),
+];
+
+/// `[policy.definitions.<name>]`.
+pub(super) const DEFINITION: &[Key] = &[later("default_action"), later("statements")];
+
+/// `[policy.neighbor_sets.<name>]`.
+pub(super) const NEIGHBOR_SET: &[Key] = &[later("addresses"), later("remote_asns"), later("peer_groups")];
+
+/// `[policy.prefix_sets.<name>]`.
+pub(super) const PREFIX_SET: &[Key] = &[later("prefixes")];
+
+/// `[policy.as_sets.<name>]`.
+pub(super) const AS_SET: &[Key] = &[later("asns")];
+
+/// `[policy.community_sets.<name>]`.
+pub(super) const COMMUNITY_SET: &[Key] = &[later("communities")];
+
+/// What the statements of a policy match.
+pub(super) const MATCHES: &[Key] = &[
+    later("prefix"),
+    later("ge"),
+    later("le"),
+    later("match_prefix_set"),
+    later("match_community"),
+    later("match_community_set"),
+    later("match_as_path"),
+    later("match_origin_as_set"),
+    later("match_neighbor_set"),
+    later("match_route_type"),
+    later("match_as_path_length_ge"),
+    later("match_as_path_length_le"),
+    later("match_local_pref_ge"),
+    later("match_local_pref_le"),
+    later("match_med_ge"),
+    later("match_med_le"),
+    later("match_next_hop"),
+    later("match_rpki_validation"),
+    later("match_aspa_validation"),
+];
+
+/// What the statements of a policy change.
+pub(super) const CHANGES: &[Key] = &[
+    later("set_local_pref"),
+    later("set_med"),
+    later("set_next_hop"),
+    later("set_community_add"),
+    later("set_community_remove"),
+    later("set_as_path_prepend"),
+];
+
+/// What a statement has besides [`MATCHES`] and [`CHANGES`].
+pub(super) const STATEMENT: &[Key] = &[later("action")];
+
+/// `set_as_path_prepend`.
+pub(super) const PREPEND: &[Key] = &[later("asn"), later("count")];
+
+/// `[rpki]`.
+pub(super) const RPKI: &[Key] = &[later("cache_servers"), later("slurm_file"), later("local_vrps")];
+
+/// `[[rpki.cache_servers]]`.
+pub(super) const CACHE_SERVER: &[Key] =
+    &[later("address"), later("refresh_interval"), later("retry_interval"), later("expire_interval")];
+
+/// `[[rpki.local_vrps]]`.
+pub(super) const LOCAL_VRP: &[Key] = &[later("prefix"), later("max_length"), later("asn")];
+
+/// `[bmp]`.
+pub(super) const BMP: &[Key] = &[later("sys_name"), later("sys_descr"), later("collectors")];
+
+/// `[[bmp.collectors]]`.
+pub(super) const COLLECTOR: &[Key] = &[
+    later("address"),
+    later("reconnect_interval"),
+    later("monitor"),
+    later("stats_interval"),
+    later("mirror"),
+];
+
+/// `[mrt]`.
+pub(super) const MRT: &[Key] = &[
+    later("output_dir"),
+    later("dump_interval"),
+    later("compress"),
+    later("file_prefix"),
+    later("updates"),
+    later("updates_interval"),
+];

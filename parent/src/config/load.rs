@@ -1,0 +1,118 @@
+//! From a file to a [`Config`], or to everything that is wrong with it.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
+
+use super::diag::{Diagnostics, Problem};
+use super::mask::Mask;
+use super::policy::Names;
+use super::reader::{Reader, Scope, Table};
+use super::schema::Config;
+use super::{Loaded, exporters, global, keys, peers, policy, telemetry};
+
+/// Reads and checks the file at `path`.
+pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    let octets = std::fs::read(path)
+        .map_err(|e| Diagnostics::whole_file(path, format!("cannot read {}: {e}", path.display())))?;
+    let octets = Zeroizing::new(octets);
+    match std::str::from_utf8(&octets) {
+        Ok(text) => from_text(path, text),
+        Err(e) => {
+            let line = 1 + octets.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
+            let message = format!("cannot read {}: line {line} is not valid UTF-8", path.display());
+            Err(Diagnostics::whole_file(path, message))
+        }
+    }
+}
+
+/// Checks the text of the file at `path`.
+pub(super) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
+    let (root, errors) = DeTable::parse_recoverable(source);
+    let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
+    if !errors.is_empty() {
+        let problems = errors.iter().map(|e| syntax_problem(source, root.get_ref(), e)).collect();
+        return Err(Diagnostics::new(path, source, &mask, problems));
+    }
+    let mut reader = Reader::new(source);
+    let config = read(&mut reader, &Table::root(root.get_ref()));
+    match config {
+        Some(config) if reader.problems.is_empty() => {
+            let mut warnings = reader.warnings;
+            warnings.extend(reader.unused.warning());
+            Ok(Loaded { config, warnings })
+        }
+        _ => Err(Diagnostics::new(path, source, &mask, reader.problems)),
+    }
+}
+
+/// Reads the whole file; `None` only if a problem was noted.
+fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<Config> {
+    r.check_keys(root, &[keys::ROOT], Some(Scope { name: "", instance: None }));
+    r.require(root, &["global"]);
+    let names = Names::collect(root);
+    let global_table = r.table(root, "global", "[global]");
+    let global = global_table.as_ref().and_then(|t| global::read(r, t));
+    let telemetry_table = global_table.as_ref().and_then(|t| r.table(t, "telemetry", "[global.telemetry]"));
+    let state_dir = global.as_ref().map_or_else(Default::default, |g| g.runtime_state_dir.clone());
+    let telemetry = telemetry_table.and_then(|t| telemetry::read(r, &t, &state_dir));
+    let groups = peers::groups(r, root, &names);
+    let neighbors = peers::neighbors(r, root, &groups, &names, global.as_ref().map(|g| g.asn));
+    let dynamic_neighbors = peers::dynamic(r, root, &groups);
+    policy::check(r, root, &names);
+    let rpki = exporters::rpki(r, root);
+    let bmp = exporters::bmp(r, root);
+    let mrt = exporters::mrt(r, root);
+    Some(Config { global: global?, telemetry: telemetry?, neighbors, dynamic_neighbors, rpki, bmp, mrt })
+}
+
+fn syntax_problem(source: &str, root: &DeTable<'_>, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or(0..0);
+    let message = error.message().to_owned();
+    let first = (message == "duplicate key").then(|| first_key(source, root, &span)).flatten();
+    let message = if first.is_some() {
+        format!("duplicate key {}", source.get(span.clone()).unwrap_or_default())
+    } else {
+        message
+    };
+    let (message, label) = match message.split_once(", ") {
+        Some((what, expected)) => (what.to_owned(), expected.to_owned()),
+        None => (message, String::new()),
+    };
+    let note = first.map(|first| ("the first one is here".to_owned(), first));
+    Problem { message, label, span, note, help: None }
+}
+
+/// The key with the text of `again` that comes last before it: the first one of the same table.
+fn first_key(source: &str, root: &DeTable<'_>, again: &Range<usize>) -> Option<Range<usize>> {
+    fn search(source: &str, table: &DeTable<'_>, text: &str, before: usize, best: &mut Option<Range<usize>>) {
+        for (key, value) in table {
+            let span = key.span();
+            let later = best.as_ref().is_none_or(|b| b.start < span.start);
+            if span.start < before && later && source.get(span.clone()) == Some(text) {
+                *best = Some(span);
+            }
+            descend(source, value.get_ref(), text, before, best);
+        }
+    }
+    fn descend(
+        source: &str,
+        value: &DeValue<'_>,
+        text: &str,
+        before: usize,
+        best: &mut Option<Range<usize>>,
+    ) {
+        match value {
+            DeValue::Table(table) => search(source, table, text, before, best),
+            DeValue::Array(list) => {
+                list.iter().for_each(|v| descend(source, v.get_ref(), text, before, best));
+            }
+            _ => {}
+        }
+    }
+    let mut best = None;
+    search(source, root, source.get(again.clone())?, again.start, &mut best);
+    best
+}

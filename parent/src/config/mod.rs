@@ -1,0 +1,69 @@
+//! The configuration file: read, checked and turned into a [`Config`]. Runs in the parent; nobody else
+//! sees the file or its secrets.
+//!
+//! [`load`] reads TOML into a tree that knows the place of everything (`toml`), walks it with one reader
+//! that notes each mistake and goes on (`reader`, then a module for each section), and prints mistakes
+//! without the secrets on their lines (`mask`, `diag`). The names of all keys are in `keys`.
+
+mod communities;
+mod diag;
+mod exporters;
+mod global;
+mod keys;
+mod load;
+mod mask;
+mod peers;
+mod policy;
+mod reader;
+mod schema;
+mod secret;
+mod settings;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod unused;
+
+use std::path::Path;
+
+pub(crate) use diag::Diagnostics;
+pub(crate) use schema::*;
+pub(crate) use secret::Secret;
+
+/// A configuration that may be used.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What the file says.
+    pub config: Config,
+    /// What the operator should know, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it, not only the first.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+    load::load(path)
+}
+
+/// What `rustbgpd --check` prints and answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// Exit status: 0 if the file can be used, else 1.
+    pub status: u8,
+    /// For standard output.
+    pub stdout: String,
+    /// For standard error.
+    pub stderr: String,
+}
+
+/// Checks the file at `path` for `rustbgpd --check`.
+pub(crate) fn check(path: &Path) -> Check {
+    match load(path) {
+        Ok(loaded) => {
+            let stderr = loaded.warnings.iter().map(|w| format!("warning: {w}\n")).collect();
+            Check { status: 0, stdout: "config OK\n".to_owned(), stderr }
+        }
+        Err(diagnostics) => Check { status: 1, stdout: String::new(), stderr: diagnostics.for_stderr() },
+    }
+}

@@ -1,0 +1,176 @@
+//! The configuration as the engines are told it: what to stage with each, in datagrams that fit. Pure.
+//!
+//! A peer's identifier is its place among the configured neighbors.
+
+use std::net::IpAddr;
+
+use ipc::channel::batches;
+use ipc::config::{ControlGlobal, ControlPeer, RdeGlobal, RdePeer, SessionPeer, Speaker};
+use ipc::parent_control::ParentToControl;
+use ipc::parent_rde::ParentToRde;
+use ipc::parent_session::ParentToSession;
+use ipc::{Generation, LinkError, PeerId};
+
+use crate::VERSION;
+use crate::config::{Config, Neighbor, RemovePrivateAs};
+
+/// A numbered configuration in the engines' terms.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) generation: Generation,
+    speaker: Speaker,
+    rde_global: RdeGlobal,
+    control_global: ControlGlobal,
+    session: Vec<SessionPeer>,
+    rde: Vec<RdePeer>,
+    control: Vec<ControlPeer>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// Identifiers are 16 bits wide.
+    #[error("more than {} neighbors", u16::MAX)]
+    TooMany,
+    /// A neighbor does not fit into a message.
+    #[error("neighbors: {0}")]
+    Message(#[from] LinkError),
+}
+
+impl Plan {
+    /// The plan of `config`, numbered `generation`.
+    pub(crate) fn new(config: &Config, generation: Generation) -> Result<Plan, PlanError> {
+        let speaker = Speaker { asn: config.global.asn, router_id: config.global.router_id };
+        let mut plan = Plan {
+            generation,
+            rde_global: RdeGlobal {
+                speaker: speaker.clone(),
+                cluster_id: config.global.cluster_id,
+                med_always_compare: config.global.med_always_compare,
+            },
+            control_global: ControlGlobal {
+                speaker: speaker.clone(),
+                listen_port: config.global.listen_port,
+                version: VERSION.to_owned(),
+            },
+            speaker,
+            session: Vec::new(),
+            rde: Vec::new(),
+            control: Vec::new(),
+        };
+        for (n, neighbor) in config.neighbors.iter().enumerate() {
+            let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
+            plan.session.push(session_peer(id, neighbor));
+            plan.rde.push(rde_peer(id, neighbor));
+            plan.control.push(control_peer(id, neighbor));
+        }
+        // What does not fit is found here, before an engine is started.
+        plan.for_session()?;
+        plan.for_rde()?;
+        plan.for_control()?;
+        Ok(plan)
+    }
+
+    /// The peer with this address.
+    pub(crate) fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
+        self.session.iter().find(|p| p.address == address).map(|p| p.id)
+    }
+
+    /// Remembers that the operator wants the peer down or up, for the next session engine.
+    pub(crate) fn set_shutdown(&mut self, peer: PeerId, shutdown: bool) {
+        if let Some(p) = self.session.get_mut(usize::from(peer.0)) {
+            p.shutdown = shutdown;
+        }
+    }
+
+    /// What to stage with session.
+    pub(crate) fn for_session(&self) -> Result<Vec<ParentToSession>, LinkError> {
+        let begin =
+            ParentToSession::StageBegin { generation: self.generation, speaker: self.speaker.clone() };
+        let peers = batches(ipc::Role::Session, self.session.clone())?;
+        Ok(whole(begin, peers.into_iter().map(ParentToSession::StagePeers), ParentToSession::StageEnd))
+    }
+
+    /// What to stage with rde.
+    pub(crate) fn for_rde(&self) -> Result<Vec<ParentToRde>, LinkError> {
+        let begin = ParentToRde::StageBegin { generation: self.generation, global: self.rde_global.clone() };
+        let peers = batches(ipc::Role::Rde, self.rde.clone())?;
+        Ok(whole(begin, peers.into_iter().map(ParentToRde::StagePeers), ParentToRde::StageEnd))
+    }
+
+    /// What to stage with control.
+    pub(crate) fn for_control(&self) -> Result<Vec<ParentToControl>, LinkError> {
+        let begin =
+            ParentToControl::StageBegin { generation: self.generation, global: self.control_global.clone() };
+        let peers = batches(ipc::Role::Control, self.control.clone())?;
+        Ok(whole(begin, peers.into_iter().map(ParentToControl::StagePeers), ParentToControl::StageEnd))
+    }
+}
+
+fn whole<M>(begin: M, peers: impl Iterator<Item = M>, end: M) -> Vec<M> {
+    std::iter::once(begin).chain(peers).chain(std::iter::once(end)).collect()
+}
+
+/// The least TTL that GTSM accepts from a peer: a packet of a peer `multihop` hops away has lost at most
+/// that many less one (RFC 5082 §3).
+pub(crate) fn min_ttl(neighbor: &Neighbor) -> Option<u8> {
+    let hops = neighbor.multihop.unwrap_or(1).max(1);
+    neighbor.ttl_security.then_some(u8::MAX - (hops - 1))
+}
+
+fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
+    SessionPeer {
+        id,
+        address: n.address,
+        remote_asn: n.remote_asn,
+        local_asn: n.local_asn,
+        hold_time: n.hold_time,
+        families: n.families,
+        passive: n.passive,
+        connect_retry: n.connect_retry,
+        min_ttl: min_ttl(n),
+        shutdown: n.shutdown,
+        log_level: n.log_level.map(|l| l.name().to_owned()),
+    }
+}
+
+fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
+    RdePeer {
+        id,
+        address: n.address,
+        remote_asn: n.remote_asn,
+        local_asn: n.local_asn,
+        families: n.families,
+        route_server_client: n.route_server_client,
+        route_reflector_client: n.route_reflector_client,
+        local_ipv6_nexthop: n.local_ipv6_nexthop,
+        enforce_first_as: n.enforce_first_as,
+        allow_own_as: n.allow_own_as,
+    }
+}
+
+fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
+    ControlPeer {
+        id,
+        address: n.address,
+        remote_asn: n.remote_asn,
+        description: n.description.clone(),
+        hold_time: n.hold_time,
+        max_prefixes: n.max_prefixes.unwrap_or(0),
+        families: n.families,
+        remove_private_as: match n.remove_private_as {
+            None => "",
+            Some(RemovePrivateAs::Remove) => "remove",
+            Some(RemovePrivateAs::All) => "all",
+            Some(RemovePrivateAs::Replace) => "replace",
+        }
+        .to_owned(),
+        peer_group: n.peer_group.clone().unwrap_or_default(),
+        route_server_client: n.route_server_client,
+        add_path_receive: n.add_path.receive,
+        add_path_send: n.add_path.send,
+        add_path_send_max: n.add_path.send_max.unwrap_or(0),
+        md5: n.md5_password.is_some(),
+        ttl_security: n.ttl_security,
+    }
+}

@@ -1,0 +1,374 @@
+//! The main loop of the parent: signals, what the engines say, deadlines; and the order of ending.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ipc::parent_control::{ControlToParent, ParentToControl};
+use ipc::parent_rde::{ParentToRde, RdeToParent};
+use ipc::parent_session::{ParentToSession, SessionToParent};
+use ipc::{Attempt, Generation, LinkError, PeerId, Role};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::{self, Config};
+use crate::engine::{Event, Launcher, Phase, What};
+use crate::listeners::{ControlListeners, ListenerError};
+use crate::plan::{Plan, PlanError};
+use crate::privileges::{self, Mode, PrivilegeError};
+use crate::sockets::{ConnectError, SocketError, Sockets};
+use crate::supervisor::{Outcome, Supervisor};
+use crate::{VERSION, folder, intents, ready};
+
+/// How long session may take to tell all peers that we end.
+const SESSIONS_END_WITHIN: Duration = Duration::from_secs(5);
+/// How long the engines may take to exit after that.
+const ENGINES_EXIT_WITHIN: Duration = Duration::from_secs(1);
+/// A second signal this soon is the first one, sent to the process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+/// Events that may wait for the main loop.
+const EVENTS: usize = 1024;
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
+    #[error(transparent)]
+    Sockets(#[from] SocketError),
+    #[error(transparent)]
+    Listeners(#[from] ListenerError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Folder(#[from] folder::FolderError),
+    #[error("cannot start the engines: {0}")]
+    Engines(io::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// How far a coordinated shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// Session tells the peers.
+    Sessions(Instant),
+    /// All engines exit.
+    Engines(Instant),
+    /// What was left is killed.
+    Killed,
+}
+
+/// The daemon, as far as the parent is concerned.
+struct Daemon {
+    supervisor: Supervisor,
+    config_path: PathBuf,
+    asn: u32,
+    router_id: std::net::Ipv4Addr,
+    announced: bool,
+    stopping: Option<Stopping>,
+    last_signal: Option<Instant>,
+    exit_code: u8,
+}
+
+/// Opens everything, starts the engines, and runs until the daemon ends; gives its exit status.
+///
+/// # Errors
+/// Where it can't start.
+pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, StartError> {
+    let mode = privileges::prepare(&config.global)?;
+    let sockets = Sockets::open(config)?;
+    let listeners = ControlListeners::open(&config.telemetry)?;
+    let plan = Plan::new(config, Generation(1))?;
+    privileges::raise_fd_limit()?;
+    privileges::drop_rest(&mode)?;
+    let (events, mut received) = mpsc::channel(EVENTS);
+    let launcher = Launcher { folder: folder::engines()?, environment: environment(config, &mode), events };
+    let mut signals = Signals::new()?;
+    let mut daemon = Daemon {
+        supervisor: Supervisor::new(launcher, plan, sockets, listeners),
+        config_path,
+        asn: config.global.asn,
+        router_id: config.global.router_id,
+        announced: false,
+        stopping: None,
+        last_signal: None,
+        exit_code: 0,
+    };
+    daemon.supervisor.start_all().map_err(StartError::Engines)?;
+    loop {
+        let deadline = daemon.next_deadline();
+        tokio::select! {
+            Some(event) = received.recv() => daemon.on_event(event),
+            caught = signals.next() => daemon.on_signal(caught),
+            () = until(deadline) => daemon.on_time(Instant::now()),
+        }
+        if daemon.stopping.is_some() && daemon.supervisor.all_ended() {
+            tracing::info!(status = daemon.exit_code, "rustbgpd ended");
+            return Ok(daemon.exit_code);
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What engines find in their environment.
+fn environment(config: &Config, mode: &Mode) -> Vec<(&'static str, String)> {
+    let (format, level) = (config.telemetry.log_format.name(), config.telemetry.log_level.name());
+    let mut environment = vec![(sandbox::ENV_LOG, format!("{format}:{level}"))];
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        environment.push(("RUST_LOG", filter));
+    }
+    if let Mode::Root { uid, gid, chroot } = mode {
+        environment.push((sandbox::ENV_UID, uid.to_string()));
+        environment.push((sandbox::ENV_GID, gid.to_string()));
+        environment.push((sandbox::ENV_CHROOT, chroot.display().to_string()));
+    }
+    environment
+}
+
+/// What the operator's signals ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caught {
+    Shutdown,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Caught {
+        tokio::select! {
+            _ = self.terminate.recv() => Caught::Shutdown,
+            _ = self.interrupt.recv() => Caught::Shutdown,
+            _ = self.hang_up.recv() => Caught::Reload,
+        }
+    }
+}
+
+impl Daemon {
+    fn on_event(&mut self, event: Event) {
+        // What a dead engine still says concerns nobody.
+        if !self.supervisor.is_current(&event) {
+            return;
+        }
+        let outcome = match event.what {
+            What::Session(message) => self.on_session(message),
+            What::Rde(message) => self.on_rde(message),
+            What::Control(message) => self.on_control(message),
+            What::LinkFailed(error) => self.supervisor.link_failed(event.role, &error),
+            What::Ended(status) => {
+                let outcome = self.supervisor.ended(event.role, &status, Instant::now());
+                self.shutdown_goes_on(event.role);
+                outcome
+            }
+        };
+        self.on_outcome(outcome);
+    }
+
+    fn on_outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Fine => {}
+            Outcome::AllRunning if self.announced => tracing::info!("all engines run again"),
+            Outcome::AllRunning => {
+                self.announced = true;
+                let router_id = self.router_id;
+                tracing::info!(version = VERSION, asn = self.asn, %router_id, "starting rustbgpd");
+                ready::ready(self.asn);
+            }
+            Outcome::GiveUp(Role::Control) => {
+                tracing::error!("gRPC server exited unexpectedly");
+                self.begin_shutdown(1, String::new());
+            }
+            Outcome::GiveUp(role) => {
+                tracing::error!(engine = role.name(), "engine cannot be kept running: ending");
+                self.begin_shutdown(1, String::new());
+            }
+        }
+    }
+
+    fn on_session(&mut self, message: SessionToParent) -> Outcome {
+        match message {
+            SessionToParent::Staged(generation) => self.supervisor.staged(Role::Session, generation),
+            SessionToParent::StageRefused { error, .. } => {
+                self.supervisor.stage_refused(Role::Session, &error)
+            }
+            SessionToParent::Committed(generation) => self.supervisor.committed(Role::Session, generation),
+            SessionToParent::WantConnect { peer, attempt } => self.want_connect(peer, attempt),
+            SessionToParent::ShutdownDone if matches!(self.stopping, Some(Stopping::Sessions(_))) => {
+                self.end_engines();
+                Outcome::Fine
+            }
+            // The wait for it is over already.
+            SessionToParent::ShutdownDone if self.stopping.is_some() => Outcome::Fine,
+            SessionToParent::ShutdownDone => {
+                self.out_of_state(Role::Session, "ShutdownDone without a shutdown")
+            }
+        }
+    }
+
+    fn on_rde(&mut self, message: RdeToParent) -> Outcome {
+        match message {
+            RdeToParent::Staged(generation) => self.supervisor.staged(Role::Rde, generation),
+            RdeToParent::StageRefused { error, .. } => self.supervisor.stage_refused(Role::Rde, &error),
+            RdeToParent::Committed(generation) => self.supervisor.committed(Role::Rde, generation),
+        }
+    }
+
+    fn on_control(&mut self, message: ControlToParent) -> Outcome {
+        match message {
+            ControlToParent::Staged(generation) => self.supervisor.staged(Role::Control, generation),
+            ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
+            ControlToParent::Intent { id, intent } => {
+                let running = |e: &mut crate::engine::Engine<_>| e.phase == Phase::Running;
+                if !self.supervisor.control.as_mut().is_some_and(running) {
+                    return self.out_of_state(Role::Control, "an intent before it has a listener");
+                }
+                let handled = intents::handle(&mut self.supervisor, intent);
+                if let Some(control) = &mut self.supervisor.control {
+                    control.tell(ParentToControl::IntentReply { id, result: handled.result });
+                }
+                if let Some(reason) = handled.shutdown {
+                    tracing::info!(reason, "shutdown initiated via gRPC");
+                    self.begin_shutdown(0, reason);
+                }
+                Outcome::Fine
+            }
+        }
+    }
+
+    fn want_connect(&mut self, peer: PeerId, attempt: Attempt) -> Outcome {
+        if !self.supervisor.session_may_ask() {
+            return self.out_of_state(Role::Session, "WantConnect before the configuration is in force");
+        }
+        let begun = self.supervisor.sockets.begin_connect(peer);
+        let Some(session) = &mut self.supervisor.session else { return Outcome::Fine };
+        match begun {
+            Ok(socket) => session.tell_with(ParentToSession::Connecting { peer, attempt }, vec![socket]),
+            Err(error @ ConnectError::UnknownPeer(_)) => {
+                return self.out_of_state(Role::Session, &format!("WantConnect: {error}"));
+            }
+            Err(error) => {
+                session.tell(ParentToSession::ConnectFailed { peer, attempt, error: error.to_string() });
+            }
+        }
+        Outcome::Fine
+    }
+
+    fn out_of_state(&mut self, role: Role, what: &str) -> Outcome {
+        self.supervisor.misbehaved(role, &LinkError::out_of_state(role, what))
+    }
+
+    fn on_signal(&mut self, caught: Caught) {
+        match caught {
+            Caught::Reload => self.on_reload(),
+            Caught::Shutdown => self.on_shutdown_signal(Instant::now()),
+        }
+    }
+
+    fn on_shutdown_signal(&mut self, now: Instant) {
+        let before = self.last_signal.replace(now);
+        if before.is_some_and(|t| now.saturating_duration_since(t) < SAME_SIGNAL) {
+            return;
+        }
+        if before.is_some() {
+            tracing::warn!("received shutdown signal again: not waiting any longer");
+            self.kill_engines();
+            return;
+        }
+        tracing::info!("received shutdown signal");
+        self.begin_shutdown(0, String::new());
+    }
+
+    /// Says what is to be said about a file that this version does not read again.
+    fn on_reload(&self) {
+        match config::load(&self.config_path) {
+            Ok(_) => tracing::warn!(
+                path = %self.config_path.display(),
+                "received SIGHUP: this version does not reload; the configuration file is valid, restart \
+                 rustbgpd to apply its changes"
+            ),
+            Err(error) => {
+                let (path, errors) = (self.config_path.display(), error.count());
+                tracing::error!(%path, errors, %error, "config reload failed");
+            }
+        }
+    }
+
+    fn begin_shutdown(&mut self, exit_code: u8, reason: String) {
+        self.exit_code = self.exit_code.max(exit_code);
+        if self.stopping.is_some() {
+            return;
+        }
+        ready::stopping();
+        self.supervisor.stop_restarting();
+        match &mut self.supervisor.session {
+            Some(session) => {
+                session.tell(ParentToSession::Shutdown { reason });
+                self.stopping = Some(Stopping::Sessions(Instant::now() + SESSIONS_END_WITHIN));
+            }
+            None => self.end_engines(),
+        }
+    }
+
+    /// The peers have been told, or can't be.
+    fn end_engines(&mut self) {
+        if let Some(rde) = &mut self.supervisor.rde {
+            rde.tell(ParentToRde::Shutdown);
+        }
+        if let Some(control) = &mut self.supervisor.control {
+            control.tell(ParentToControl::Shutdown);
+        }
+        self.stopping = Some(Stopping::Engines(Instant::now() + ENGINES_EXIT_WITHIN));
+    }
+
+    fn kill_engines(&mut self) {
+        self.supervisor.kill_all();
+        self.stopping = Some(Stopping::Killed);
+    }
+
+    /// A session engine that is gone tells nobody anything any more.
+    fn shutdown_goes_on(&mut self, ended: Role) {
+        if ended == Role::Session && matches!(self.stopping, Some(Stopping::Sessions(_))) {
+            self.end_engines();
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let own = match self.stopping {
+            Some(Stopping::Sessions(at) | Stopping::Engines(at)) => Some(at),
+            Some(Stopping::Killed) | None => None,
+        };
+        self.supervisor.next_deadline().into_iter().chain(own).min()
+    }
+
+    fn on_time(&mut self, now: Instant) {
+        match self.stopping {
+            Some(Stopping::Sessions(at)) if at <= now => {
+                tracing::warn!("not all peers could be told about the shutdown in time");
+                self.end_engines();
+            }
+            Some(Stopping::Engines(at)) if at <= now => self.kill_engines(),
+            _ => {}
+        }
+        let outcome = self.supervisor.on_time(now);
+        self.on_outcome(outcome);
+    }
+}

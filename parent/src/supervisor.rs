@@ -1,0 +1,442 @@
+//! The life of the engines: started together, told the configuration in step, started again when they die.
+//!
+//! session and rde hold one state between them (who is up, and with which routes), so that they live and
+//! die together; control holds nothing and is replaced by itself.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use ipc::parent_control::{ControlToParent, ParentToControl};
+use ipc::parent_rde::{ParentToRde, RdeToParent};
+use ipc::parent_session::{ParentToSession, SessionToParent};
+use ipc::{Generation, LinkError, Role, channel};
+
+use crate::backoff::{Backoff, Verdict};
+use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
+use crate::listeners::ControlListeners;
+use crate::plan::Plan;
+use crate::sockets::Sockets;
+
+/// How long an engine may live without its channel to the parent.
+const EXIT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Engines that are started together.
+const TOGETHER: [&[Role]; 2] = [&[Role::Session, Role::Rde], &[Role::Control]];
+
+/// What the main loop learns from an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing that concerns it.
+    Fine,
+    /// All engines run the configuration and have their listeners, after a start or a restart.
+    AllRunning,
+    /// An engine can't be kept alive or can't use the configuration.
+    GiveUp(Role),
+}
+
+/// The three engines.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    launcher: Launcher,
+    pub(crate) plan: Plan,
+    pub(crate) sockets: Sockets,
+    listeners: ControlListeners,
+    pub(crate) session: Option<Engine<ParentToSession>>,
+    pub(crate) rde: Option<Engine<ParentToRde>>,
+    pub(crate) control: Option<Engine<ParentToControl>>,
+    incarnations: u64,
+    backoff: [Backoff; 3],
+    /// When to start the engines of [`TOGETHER`] again.
+    restart_at: [Option<Instant>; 2],
+    stopping: bool,
+}
+
+/// Does the same with whichever engine has the role.
+macro_rules! with_engine {
+    ($self:ident, $role:expr, $engine:ident => $do:expr) => {
+        match $role {
+            Role::Session => $self.session.as_mut().map(|$engine| $do),
+            Role::Rde => $self.rde.as_mut().map(|$engine| $do),
+            Role::Control => $self.control.as_mut().map(|$engine| $do),
+            Role::Parent => None,
+        }
+    };
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        launcher: Launcher,
+        plan: Plan,
+        sockets: Sockets,
+        listeners: ControlListeners,
+    ) -> Supervisor {
+        Supervisor {
+            launcher,
+            plan,
+            sockets,
+            listeners,
+            session: None,
+            rde: None,
+            control: None,
+            incarnations: 0,
+            backoff: Default::default(),
+            restart_at: [None; 2],
+            stopping: false,
+        }
+    }
+
+    /// Starts all engines.
+    ///
+    /// # Errors
+    /// Where a program can't be started.
+    pub(crate) fn start_all(&mut self) -> io::Result<()> {
+        self.start(&[Role::Session, Role::Rde, Role::Control])
+    }
+
+    /// Starts `roles`, links them to each other and to the engines that live, and stages the plan.
+    fn start(&mut self, roles: &[Role]) -> io::Result<()> {
+        for role in roles {
+            self.incarnations += 1;
+            let n = self.incarnations;
+            match role {
+                Role::Session => self.session = Some(self.launcher.launch::<_, SessionToParent>(*role, n)?),
+                Role::Rde => self.rde = Some(self.launcher.launch::<_, RdeToParent>(*role, n)?),
+                Role::Control => self.control = Some(self.launcher.launch::<_, ControlToParent>(*role, n)?),
+                Role::Parent => {}
+            }
+        }
+        for (a, b) in [(Role::Session, Role::Rde), (Role::Session, Role::Control), (Role::Rde, Role::Control)]
+        {
+            if roles.contains(&a) || roles.contains(&b) {
+                self.link(a, b)?;
+            }
+        }
+        for role in roles {
+            self.stage(*role).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Gives two engines channels to each other, if both live.
+    fn link(&mut self, a: Role, b: Role) -> io::Result<()> {
+        if !self.lives(a) || !self.lives(b) {
+            return Ok(());
+        }
+        // One for bulk and one for control between session and rde; elsewhere one.
+        let pairs = if (a, b) == (Role::Session, Role::Rde) { 2 } else { 1 };
+        let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
+        for _ in 0..pairs {
+            let (for_a, for_b) = channel::pair()?;
+            to_a.push(for_a);
+            to_b.push(for_b);
+        }
+        self.hand_link(a, b, to_a);
+        self.hand_link(b, a, to_b);
+        Ok(())
+    }
+
+    fn hand_link(&mut self, to: Role, other: Role, fds: Vec<OwnedFd>) {
+        match to {
+            Role::Session => tell(&mut self.session, ParentToSession::Link { to: other }, fds),
+            Role::Rde => tell(&mut self.rde, ParentToRde::Link { to: other }, fds),
+            Role::Control => tell(&mut self.control, ParentToControl::Link { to: other }, fds),
+            Role::Parent => {}
+        }
+    }
+
+    fn stage(&mut self, role: Role) -> Result<(), LinkError> {
+        match role {
+            Role::Session => tell_all(&mut self.session, self.plan.for_session()?),
+            Role::Rde => tell_all(&mut self.rde, self.plan.for_rde()?),
+            Role::Control => tell_all(&mut self.control, self.plan.for_control()?),
+            Role::Parent => {}
+        }
+        Ok(())
+    }
+
+    fn lives(&self, role: Role) -> bool {
+        self.incarnation(role).is_some()
+    }
+
+    fn incarnation(&self, role: Role) -> Option<u64> {
+        match role {
+            Role::Session => self.session.as_ref().map(|e| e.incarnation),
+            Role::Rde => self.rde.as_ref().map(|e| e.incarnation),
+            Role::Control => self.control.as_ref().map(|e| e.incarnation),
+            Role::Parent => None,
+        }
+    }
+
+    fn phase(&self, role: Role) -> Option<Phase> {
+        match role {
+            Role::Session => self.session.as_ref().map(|e| e.phase),
+            Role::Rde => self.rde.as_ref().map(|e| e.phase),
+            Role::Control => self.control.as_ref().map(|e| e.phase),
+            Role::Parent => None,
+        }
+    }
+
+    /// Whether the event comes from an engine that lives, and not from one before it.
+    pub(crate) fn is_current(&self, event: &Event) -> bool {
+        self.incarnation(event.role) == Some(event.incarnation)
+    }
+
+    /// Whether no engine lives.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.session.is_none() && self.rde.is_none() && self.control.is_none()
+    }
+
+    /// Whether session was told to use the configuration.
+    pub(crate) fn session_may_ask(&self) -> bool {
+        matches!(self.phase(Role::Session), Some(Phase::Committing | Phase::Running))
+    }
+
+    /// An engine can use the plan. Commits come in an order: session, which begins to connect, is last.
+    pub(crate) fn staged(&mut self, role: Role, generation: Generation) -> Outcome {
+        if generation != self.plan.generation || self.phase(role) != Some(Phase::Staging) {
+            return self.misbehaved(role, &out_of_state(role, "Staged"));
+        }
+        with_engine!(self, role, e => {
+            e.phase = Phase::Staged;
+            // What it waits for now are others.
+            e.deadline = None;
+        });
+        self.advance()
+    }
+
+    /// An engine can't use the plan: no use in trying again.
+    pub(crate) fn stage_refused(&mut self, role: Role, error: &str) -> Outcome {
+        tracing::error!(engine = role.name(), error, "engine refuses the configuration");
+        Outcome::GiveUp(role)
+    }
+
+    /// An engine uses the plan.
+    pub(crate) fn committed(&mut self, role: Role, generation: Generation) -> Outcome {
+        if generation != self.plan.generation || self.phase(role) != Some(Phase::Committing) {
+            return self.misbehaved(role, &out_of_state(role, "Committed"));
+        }
+        with_engine!(self, role, e => {
+            e.phase = Phase::Running;
+            e.deadline = None;
+        });
+        self.advance()
+    }
+
+    fn advance(&mut self) -> Outcome {
+        let phases = [Role::Rde, Role::Control, Role::Session].map(|r| (r, self.phase(r)));
+        if phases.iter().any(|(_, p)| matches!(p, None | Some(Phase::Staging))) {
+            return Outcome::Fine;
+        }
+        for (role, phase) in phases {
+            let others_run = phases[..2].iter().all(|(_, p)| *p == Some(Phase::Running));
+            if phase == Some(Phase::Staged) && (role != Role::Session || others_run) {
+                self.commit(role);
+            }
+        }
+        if phases.iter().any(|(_, p)| *p != Some(Phase::Running)) {
+            return Outcome::Fine;
+        }
+        match self.hand_out_listeners() {
+            Ok(()) => Outcome::AllRunning,
+            Err(error) => {
+                tracing::error!(%error, "cannot copy the listeners");
+                Outcome::GiveUp(Role::Parent)
+            }
+        }
+    }
+
+    fn commit(&mut self, role: Role) {
+        let generation = self.plan.generation;
+        match role {
+            Role::Session => tell(&mut self.session, ParentToSession::Commit(generation), Vec::new()),
+            Role::Rde => tell(&mut self.rde, ParentToRde::Commit(generation), Vec::new()),
+            Role::Control => tell(&mut self.control, ParentToControl::Commit(generation), Vec::new()),
+            Role::Parent => {}
+        }
+        with_engine!(self, role, e => {
+            e.phase = Phase::Committing;
+            e.deadline = Some(Instant::now() + ANSWER_WITHIN);
+        });
+    }
+
+    fn hand_out_listeners(&mut self) -> io::Result<()> {
+        if let Some(session) = self.session.as_mut().filter(|e| !e.listening) {
+            for listener in &self.sockets.listeners {
+                let message = ParentToSession::Listener { address: listener.address };
+                session.tell_with(message, vec![listener.socket.try_clone()?]);
+            }
+            session.listening = true;
+        }
+        if let Some(control) = self.control.as_mut().filter(|e| !e.listening) {
+            for listener in &self.listeners.all {
+                let message = ParentToControl::Listener {
+                    kind: listener.kind.clone(),
+                    address: listener.address.clone(),
+                };
+                let fds = listener.fds.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+                control.tell_with(message, fds);
+            }
+            control.listening = true;
+        }
+        Ok(())
+    }
+
+    /// An engine did what it must not: it is not trusted any more.
+    pub(crate) fn misbehaved(&mut self, role: Role, error: &LinkError) -> Outcome {
+        tracing::error!(engine = role.name(), %error, "engine misbehaved: killing it");
+        with_engine!(self, role, e => e.kill());
+        Outcome::Fine
+    }
+
+    /// The channel to an engine failed.
+    pub(crate) fn link_failed(&mut self, role: Role, error: &LinkError) -> Outcome {
+        if let LinkError::Closed { .. } = error {
+            // It is about to end, and its own exit status says more than SIGKILL would.
+            with_engine!(self, role, e => {
+                let by = Instant::now() + EXIT_WITHIN;
+                e.deadline = Some(e.deadline.map_or(by, |d| d.min(by)));
+            });
+            return Outcome::Fine;
+        }
+        self.misbehaved(role, error)
+    }
+
+    /// The process of an engine is gone.
+    pub(crate) fn ended(&mut self, role: Role, status: &io::Result<ExitStatus>, now: Instant) -> Outcome {
+        let condemned = with_engine!(self, role, e => e.condemned).unwrap_or(false);
+        match role {
+            Role::Session => self.session = None,
+            Role::Rde => self.rde = None,
+            Role::Control => self.control = None,
+            Role::Parent => {}
+        }
+        if self.stopping {
+            tracing::debug!(engine = role.name(), status = describe(status), "engine ended");
+            return Outcome::Fine;
+        }
+        let mut wait = Duration::ZERO;
+        if !condemned {
+            tracing::error!(engine = role.name(), status = describe(status), "engine ended unexpectedly");
+            match self.backoff[index(role)].died(now) {
+                Verdict::GiveUp => return Outcome::GiveUp(role),
+                Verdict::RestartAfter(after) => wait = after,
+            }
+            self.condemn_partners(role);
+        }
+        self.schedule_restart(role, now + wait);
+        Outcome::Fine
+    }
+
+    fn condemn_partners(&mut self, role: Role) {
+        for partner in together(role).iter().filter(|r| **r != role) {
+            with_engine!(self, *partner, e => {
+                e.condemned = true;
+                e.kill();
+            });
+        }
+    }
+
+    fn schedule_restart(&mut self, role: Role, at: Instant) {
+        for (group, restart) in TOGETHER.iter().zip(&mut self.restart_at) {
+            if group.contains(&role) {
+                *restart = Some(restart.map_or(at, |before| before.max(at)));
+            }
+        }
+    }
+
+    /// When [`on_time`](Self::on_time) has something to do.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let restarts = TOGETHER.iter().zip(self.restart_at).filter(|(group, _)| self.all_dead(group));
+        let engines = [
+            self.session.as_ref().and_then(|e| e.deadline),
+            self.rde.as_ref().and_then(|e| e.deadline),
+            self.control.as_ref().and_then(|e| e.deadline),
+        ];
+        restarts.filter_map(|(_, at)| at).chain(engines.into_iter().flatten()).min()
+    }
+
+    fn all_dead(&self, group: &[Role]) -> bool {
+        !group.iter().any(|r| self.lives(*r))
+    }
+
+    /// Kills engines whose time is up and starts those whose time has come.
+    pub(crate) fn on_time(&mut self, now: Instant) -> Outcome {
+        for role in [Role::Session, Role::Rde, Role::Control] {
+            with_engine!(self, role, e => if e.deadline.is_some_and(|d| d <= now) {
+                tracing::error!(engine = role.name(), "engine does not answer: killing it");
+                e.deadline = None;
+                e.kill();
+            });
+        }
+        for (n, group) in TOGETHER.iter().enumerate() {
+            let due = self.restart_at[n].is_some_and(|at| at <= now) && self.all_dead(group);
+            if due && !self.stopping {
+                self.restart_at[n] = None;
+                if let Err(error) = self.restart(group) {
+                    tracing::error!(%error, "cannot start the engine again");
+                    return Outcome::GiveUp(group[0]);
+                }
+            }
+        }
+        Outcome::Fine
+    }
+
+    fn restart(&mut self, group: &[Role]) -> io::Result<()> {
+        let names: Vec<_> = group.iter().map(|r| r.name()).collect();
+        tracing::warn!(engines = names.join(" "), "starting engines again");
+        self.start(group)
+    }
+
+    /// From now on engines that end stay dead.
+    pub(crate) fn stop_restarting(&mut self) {
+        self.stopping = true;
+        self.restart_at = [None; 2];
+    }
+
+    /// Kills what is left.
+    pub(crate) fn kill_all(&mut self) {
+        for role in [Role::Session, Role::Rde, Role::Control] {
+            with_engine!(self, role, e => e.kill());
+        }
+    }
+}
+
+fn tell<M>(engine: &mut Option<Engine<M>>, message: M, fds: Vec<OwnedFd>) {
+    if let Some(engine) = engine {
+        engine.tell_with(message, fds);
+    }
+}
+
+fn tell_all<M>(engine: &mut Option<Engine<M>>, messages: Vec<M>) {
+    messages.into_iter().for_each(|m| tell(engine, m, Vec::new()));
+}
+
+fn together(role: Role) -> &'static [Role] {
+    TOGETHER.into_iter().find(|group| group.contains(&role)).unwrap_or_default()
+}
+
+fn index(role: Role) -> usize {
+    match role {
+        Role::Session => 0,
+        Role::Rde => 1,
+        Role::Control | Role::Parent => 2,
+    }
+}
+
+fn out_of_state(role: Role, message: &str) -> LinkError {
+    LinkError::out_of_state(role, format!("{message} of a configuration that it was not asked about"))
+}
+
+/// An exit status in words; the signal of a seccomp filter is explained.
+fn describe(status: &io::Result<ExitStatus>) -> String {
+    match status {
+        Err(error) => error.to_string(),
+        Ok(status) if status.signal() == Some(nix::libc::SIGSYS) => {
+            format!("{status}: it made a system call that its seccomp filter does not allow")
+        }
+        Ok(status) => status.to_string(),
+    }
+}
