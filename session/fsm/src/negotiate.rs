@@ -1,0 +1,125 @@
+//! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607.
+
+use bgp::capability::Capability;
+use bgp::notification::{Notification, code, open_error};
+use bgp::open::{Open, VERSION};
+use bgp::{Asn, Family, FamilySet, MAX_MESSAGE, RouterId};
+
+use crate::settings::{HoldTime, Settings};
+
+/// What a session runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The smaller of the proposed hold times.
+    pub hold_time: HoldTime,
+    /// Families that both sides announced; never empty.
+    pub families: FamilySet,
+    /// Both speak 4-octet AS numbers.
+    pub four_octet_as: bool,
+    /// The peer takes ROUTE-REFRESH.
+    pub route_refresh: bool,
+    /// Largest message that the peer takes, in octets.
+    pub max_message: u16,
+    /// The peer's BGP identifier.
+    pub router_id: RouterId,
+    /// Families that only one side announced.
+    pub one_sided: FamilySet,
+    /// The peer's capabilities, in the order of its OPEN.
+    pub capabilities: Vec<Capability>,
+}
+
+/// An OPEN that is refused: what to send, and why in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{notification}: {detail}")]
+pub struct Refusal {
+    /// What the peer is to be told.
+    pub notification: Notification,
+    /// Why, beyond what code and subcode say.
+    pub detail: String,
+}
+
+/// The OPEN that we send.
+pub fn our_open(settings: &Settings) -> Open {
+    let mut capabilities: Vec<Capability> = settings.families.iter().map(Capability::multi_protocol).collect();
+    capabilities.push(Capability::RouteRefresh);
+    capabilities.push(Capability::FourOctetAs(settings.local_asn.0));
+    Open {
+        version: VERSION,
+        my_as: settings.local_asn.to_two_octets(),
+        hold_time: settings.hold_time.seconds(),
+        router_id: settings.router_id,
+        capabilities,
+    }
+}
+
+/// Checks the body of the peer's OPEN and computes what was agreed on.
+///
+/// # Errors
+/// OPEN Message Error with the subcode and data of RFC 4271 §6.2, RFC 5492 §5 and RFC 6286 §2.2.
+pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
+    let open = Open::decode(body)
+        .map_err(|notification| Refusal { notification, detail: "the OPEN is malformed".to_owned() })?;
+    check_identity(settings, &open)?;
+    let hold_time = HoldTime::new(open.hold_time)
+        .ok_or_else(|| refuse(open_error::UNACCEPTABLE_HOLD_TIME, format!("{} s", open.hold_time)))?;
+    let theirs = families_of(&open);
+    let families = settings.families.intersection(theirs);
+    if families.is_empty() {
+        return Err(no_common_family(settings, theirs));
+    }
+    let has = |c: Capability| open.capabilities.contains(&c);
+    Ok(Session {
+        hold_time: settings.hold_time.negotiate(hold_time),
+        families,
+        four_octet_as: open.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_))),
+        route_refresh: has(Capability::RouteRefresh),
+        max_message: MAX_MESSAGE as u16,
+        router_id: open.router_id,
+        one_sided: Family::ALL
+            .into_iter()
+            .filter(|f| settings.families.contains(*f) != theirs.contains(*f))
+            .collect(),
+        capabilities: open.capabilities,
+    })
+}
+
+/// AS and identifier (RFC 4271 §6.2, RFC 6286 §2.2).
+fn check_identity(settings: &Settings, open: &Open) -> Result<(), Refusal> {
+    let asn = open.asn();
+    if asn != settings.remote_asn || asn == Asn(0) {
+        let detail = format!("the peer's AS is {asn}, expected {}", settings.remote_asn);
+        return Err(refuse(open_error::BAD_PEER_AS, detail));
+    }
+    if open.router_id.to_u32() == 0 || (settings.is_internal() && open.router_id == settings.router_id) {
+        let detail = format!("the peer's identifier is {}", open.router_id);
+        return Err(refuse(open_error::BAD_BGP_IDENTIFIER, detail));
+    }
+    Ok(())
+}
+
+/// The families that a peer announces. IPv4 unicast is implied only where it announces none at all,
+/// not even one that is unknown here.
+fn families_of(open: &Open) -> FamilySet {
+    let mut announced = open.capabilities.iter().filter_map(|c| match c {
+        Capability::MultiProtocol(afi, safi) => Some(Family::from_afi_safi(*afi, *safi)),
+        _ => None,
+    });
+    match announced.next() {
+        None => FamilySet::EMPTY.with(Family::Ipv4Unicast),
+        Some(first) => first.into_iter().chain(announced.flatten()).collect(),
+    }
+}
+
+/// Unsupported Capability with the capabilities that would have been needed (RFC 5492 §5).
+fn no_common_family(settings: &Settings, theirs: FamilySet) -> Refusal {
+    let mut data = Vec::new();
+    settings.families.iter().for_each(|f| Capability::multi_protocol(f).encode(&mut data));
+    let names = |set: FamilySet| set.iter().map(Family::name).collect::<Vec<_>>().join(", ");
+    let detail = format!("no common family: ours {}; the peer's {}", names(settings.families), names(theirs));
+    let subcode = open_error::UNSUPPORTED_CAPABILITY;
+    Refusal { notification: Notification { code: code::OPEN, subcode, data }, detail }
+}
+
+fn refuse(subcode: u8, detail: String) -> Refusal {
+    Refusal { notification: Notification::open(subcode), detail }
+}

@@ -1,0 +1,368 @@
+//! The arbiter above a peer's connections: when to connect, which connection survives, how long to wait.
+//! RFC 4271 §6.8 and §8, RFC 6286 §2.3, RFC 4486.
+
+use std::cmp::Ordering;
+use std::time::{Duration, Instant};
+
+use bgp::notification::{Notification, cease};
+
+use crate::connection::{Connection, Step};
+use crate::input::{ConnId, Input, Outgoing, Output};
+use crate::jitter::Jitter;
+use crate::negotiate::{Session, our_open};
+use crate::reason::Reason;
+use crate::settings::Settings;
+
+/// The longest wait between attempts.
+const MAX_BACK_OFF: Duration = Duration::from_secs(120);
+
+/// A session that lasted that long makes earlier refusals forgotten.
+const STABLE: Duration = Duration::from_secs(120);
+
+/// An attempt gets at least that long, whatever the retry time is: TCP sends its second SYN again
+/// after 3 seconds, the third after 7.
+const MIN_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// A state of RFC 4271 §8.2.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Stopped, or waiting after a refusal.
+    Idle,
+    /// Waits for a TCP connection that was begun.
+    Connect,
+    /// Listens, and waits to try again.
+    Active,
+    /// Sent its OPEN.
+    OpenSent,
+    /// Waits for the first KEEPALIVE.
+    OpenConfirm,
+    /// Exchanges routes.
+    Established,
+}
+
+/// What we do about a connection of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// Nothing: one is there, or the peer is passive.
+    Nothing,
+    /// The connect-retry timer runs; after a refusal it is the idle hold timer.
+    Waiting { until: Instant, refused: bool },
+    /// One was begun.
+    Begun { attempt: u32, until: Instant },
+}
+
+/// The sessions of one peer.
+#[derive(Debug)]
+pub struct Peer {
+    settings: Settings,
+    jitter: Jitter,
+    started: bool,
+    opening: Opening,
+    /// At most one that we opened and one that the peer opened.
+    connections: Vec<Connection>,
+    /// Refusals since the last stable session.
+    refusals: u32,
+    attempts: u32,
+}
+
+impl Peer {
+    /// A peer that is stopped. `seed` decides on the jitter of its timers.
+    pub fn new(settings: Settings, seed: u64) -> Peer {
+        Peer {
+            settings,
+            jitter: Jitter::new(seed),
+            started: false,
+            opening: Opening::Nothing,
+            connections: Vec::with_capacity(2),
+            refusals: 0,
+            attempts: 0,
+        }
+    }
+
+    /// The state of the peer: that of the connection that got furthest.
+    pub fn state(&self) -> State {
+        let furthest = self.connections.iter().map(Connection::state).max();
+        furthest.unwrap_or(match self.opening {
+            _ if !self.started => State::Idle,
+            Opening::Waiting { refused: true, .. } => State::Idle,
+            Opening::Waiting { .. } | Opening::Nothing => State::Active,
+            Opening::Begun { .. } => State::Connect,
+        })
+    }
+
+    /// The connection in Established and what was agreed on.
+    pub fn established(&self) -> Option<(ConnId, &Session)> {
+        let connection = self.connections.iter().find(|c| c.is_established())?;
+        connection.session().map(|s| (connection.id, s))
+    }
+
+    /// The configuration in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// When [`Input::Timer`] is due next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let opening = match self.opening {
+            Opening::Nothing => None,
+            Opening::Waiting { until, .. } | Opening::Begun { until, .. } => Some(until),
+        };
+        self.connections.iter().filter_map(Connection::next_deadline).chain(opening).min()
+    }
+
+    /// Established connections that [`Input::Timer`] would end for silence. Where octets wait to be read,
+    /// say [`Input::Alive`] first.
+    pub fn silent(&self, now: Instant) -> Option<ConnId> {
+        self.connections.iter().find(|c| c.is_established() && c.hold_expired(now)).map(|c| c.id)
+    }
+
+    /// Takes an event and appends what is to be done.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            Input::Start => self.start(now, out),
+            Input::Stop(notification) => self.stop(now, &notification, out),
+            Input::Configure(settings) => self.configure(now, settings, out),
+            Input::Timer => self.timer(now, out),
+            Input::Connected { attempt, conn } => self.connected(now, attempt, conn, out),
+            Input::ConnectFailed { attempt } => {
+                if self.is_begun(attempt) {
+                    self.opening = Opening::Nothing;
+                    self.wait(now, false);
+                }
+            }
+            Input::Accepted(conn) => self.accepted(now, conn, out),
+            Input::Lost { conn, error } => self.end(now, conn, Reason::Lost(error), out),
+            Input::Received { conn, kind, body } => self.received(now, conn, kind, body, out),
+            Input::Fault { conn, notification, detail } => {
+                self.end(now, conn, Reason::Sent { notification, detail }, out);
+            }
+            Input::Alive(conn) => {
+                if let Some(c) = self.find(conn) {
+                    c.alive(now);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if !self.started {
+            self.started = true;
+            self.refusals = 0;
+            self.connect(now, out);
+        }
+    }
+
+    fn stop(&mut self, now: Instant, notification: &Notification, out: &mut Vec<Output>) {
+        self.started = false;
+        self.abandon(out);
+        self.end_all(now, notification, out);
+    }
+
+    fn configure(&mut self, now: Instant, settings: Settings, out: &mut Vec<Output>) {
+        let reset = self.settings.needs_reset(&settings);
+        let passive = (self.settings.passive, settings.passive);
+        self.settings = settings;
+        if reset {
+            self.refusals = 0;
+            self.end_all(now, &Notification::cease(cease::OTHER_CONFIGURATION_CHANGE), out);
+        }
+        match passive {
+            (false, true) => self.abandon(out),
+            (true, false) if self.started && self.connections.is_empty() => self.connect(now, out),
+            _ => {}
+        }
+        if reset && self.started && matches!(self.opening, Opening::Waiting { .. }) {
+            self.wait(now, false);
+        }
+    }
+
+    fn timer(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let ids: Vec<ConnId> = self.connections.iter().map(|c| c.id).collect();
+        for id in ids {
+            let Peer { connections, jitter, .. } = self;
+            let step = connections.iter_mut().find(|c| c.id == id).map(|c| c.timer(now, jitter));
+            self.follow(now, id, step.unwrap_or(Step::Nothing), out);
+        }
+        match self.opening {
+            Opening::Waiting { until, .. } if until <= now => self.connect(now, out),
+            Opening::Begun { until, .. } if until <= now => {
+                self.abandon(out);
+                self.connect(now, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, now: Instant, attempt: u32, conn: ConnId, out: &mut Vec<Output>) {
+        if self.is_begun(attempt) && !self.connections.iter().any(Connection::is_established) {
+            self.opening = Opening::Nothing;
+            self.open(now, conn, true, out);
+        } else {
+            out.push(Output::End { conn, reason: Reason::Superseded, established: false });
+        }
+    }
+
+    /// The peer's own connection is used at once, whatever becomes of ours; also while we back off: who
+    /// comes back quickly after an error is not locked out.
+    fn accepted(&mut self, now: Instant, conn: ConnId, out: &mut Vec<Output>) {
+        if !self.started {
+            return refuse(conn, cease::CONNECTION_REJECTED, "the peer is administratively down", out);
+        }
+        if self.connections.iter().any(Connection::is_established) {
+            // RFC 4271 §6.8: a connection in Established is never closed in favour of a newer one.
+            let detail = "a session is already established";
+            return refuse(conn, cease::CONNECTION_COLLISION, detail, out);
+        }
+        if let Opening::Waiting { .. } = self.opening {
+            self.opening = Opening::Nothing;
+        }
+        // Two connections that the peer opened: it has given up the older one, maybe without our knowing.
+        let older = self.connections.iter().find(|c| !c.ours).map(|c| c.id);
+        self.open(now, conn, false, out);
+        if let Some(older) = older {
+            self.end(now, older, collision("the peer connected again"), out);
+        }
+    }
+
+    fn received(&mut self, now: Instant, conn: ConnId, kind: u8, body: &[u8], out: &mut Vec<Output>) {
+        let Peer { connections, jitter, settings, .. } = self;
+        let Some(connection) = connections.iter_mut().find(|c| c.id == conn) else { return };
+        let step = connection.received(now, settings, jitter, kind, body);
+        self.follow(now, conn, step, out);
+    }
+
+    fn follow(&mut self, now: Instant, conn: ConnId, step: Step, out: &mut Vec<Output>) {
+        match step {
+            Step::Nothing => {}
+            Step::Keepalive => out.push(Output::Send { conn, message: Outgoing::Keepalive }),
+            Step::Opened => self.opened(now, conn, out),
+            Step::Established => self.up(now, conn, out),
+            Step::Over(reason) => self.end(now, conn, reason, out),
+        }
+    }
+
+    /// An OPEN was accepted: if there is another connection that got as far, one of them has to go
+    /// (RFC 4271 §6.8).
+    fn opened(&mut self, now: Instant, conn: ConnId, out: &mut Vec<Output>) {
+        let rival = self.connections.iter().find(|c| c.id != conn && c.state() >= State::OpenConfirm);
+        if let Some(rival) = rival {
+            let loser = if rival.is_established() || self.is_preferred(rival) { conn } else { rival.id };
+            self.end(now, loser, collision("the other connection is kept"), out);
+            if loser == conn {
+                return;
+            }
+        }
+        out.push(Output::Send { conn, message: Outgoing::Keepalive });
+    }
+
+    /// Whether it is the one of two connections that RFC 4271 §6.8 keeps: opened by the speaker
+    /// with the higher identifier, or the higher AS where those are equal (RFC 6286 §2.3).
+    fn is_preferred(&self, connection: &Connection) -> bool {
+        let Some(session) = connection.session() else { return false };
+        let by_id = self.settings.router_id.to_u32().cmp(&session.router_id.to_u32());
+        let by_as = self.settings.local_asn.cmp(&self.settings.remote_asn);
+        let we_win = by_id.then(by_as) == Ordering::Greater;
+        connection.ours == we_win
+    }
+
+    fn up(&mut self, now: Instant, conn: ConnId, out: &mut Vec<Output>) {
+        // A rival in OpenSent or OpenConfirm has lost the race.
+        let rivals: Vec<ConnId> = self.connections.iter().map(|c| c.id).filter(|id| *id != conn).collect();
+        for rival in rivals {
+            self.end(now, rival, collision("the other connection is established"), out);
+        }
+        self.abandon(out);
+        let session = self.find(conn).and_then(|c| c.session().cloned());
+        if let Some(session) = session {
+            out.push(Output::Up { conn, session: Box::new(session) });
+        }
+    }
+
+    fn open(&mut self, now: Instant, id: ConnId, ours: bool, out: &mut Vec<Output>) {
+        self.connections.push(Connection::new(now, id, ours));
+        out.push(Output::Send { conn: id, message: Outgoing::Open(our_open(&self.settings)) });
+    }
+
+    fn end_all(&mut self, now: Instant, notification: &Notification, out: &mut Vec<Output>) {
+        while let Some(id) = self.connections.first().map(|c| c.id) {
+            let reason = Reason::Sent { notification: notification.clone(), detail: String::new() };
+            self.end(now, id, reason, out);
+        }
+    }
+
+    /// Ends a connection; after the last one, waits to try again.
+    fn end(&mut self, now: Instant, id: ConnId, reason: Reason, out: &mut Vec<Output>) {
+        let Some(at) = self.connections.iter().position(|c| c.id == id) else { return };
+        let connection = self.connections.swap_remove(at);
+        let uptime = connection.uptime(now);
+        if uptime.is_some_and(|t| t >= STABLE) {
+            self.refusals = 0;
+        }
+        let refused = reason.is_refusal();
+        if refused {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        if let Reason::Sent { notification, .. } = &reason {
+            out.push(Output::Send { conn: id, message: Outgoing::Notification(notification.clone()) });
+        }
+        out.push(Output::End { conn: id, reason, established: uptime.is_some() });
+        if self.connections.is_empty() {
+            if refused {
+                // RFC 4271: after an error the peer goes to Idle, its attempt ends.
+                self.abandon(out);
+            }
+            self.wait(now, refused);
+        }
+    }
+
+    /// Begins a connection of our own, if one is wanted.
+    fn connect(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.opening = Opening::Nothing;
+        if self.started && !self.settings.passive && self.connections.is_empty() {
+            self.attempts = self.attempts.wrapping_add(1);
+            let attempt = self.attempts;
+            let until = now + self.settings.connect_retry.max(MIN_ATTEMPT);
+            self.opening = Opening::Begun { attempt, until };
+            out.push(Output::Connect { attempt });
+        }
+    }
+
+    /// Arms the connect-retry timer, unless an attempt is under way or none is wanted.
+    fn wait(&mut self, now: Instant, refused: bool) {
+        let wanted = self.started && !self.settings.passive && self.connections.is_empty();
+        if wanted && !matches!(self.opening, Opening::Begun { .. }) {
+            let base = self.settings.connect_retry.max(Duration::from_secs(1));
+            let doublings = if refused { self.refusals.saturating_sub(1).min(10) } else { 0 };
+            let delay = (base * (1 << doublings)).min(MAX_BACK_OFF.max(base));
+            self.opening = Opening::Waiting { until: now + self.jitter.shorten(delay), refused };
+        }
+    }
+
+    fn abandon(&mut self, out: &mut Vec<Output>) {
+        if let Opening::Begun { attempt, .. } = self.opening {
+            out.push(Output::Abandon { attempt });
+        }
+        self.opening = Opening::Nothing;
+    }
+
+    fn is_begun(&self, attempt: u32) -> bool {
+        matches!(self.opening, Opening::Begun { attempt: a, .. } if a == attempt)
+    }
+
+    fn find(&mut self, id: ConnId) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|c| c.id == id)
+    }
+}
+
+fn collision(detail: &str) -> Reason {
+    Reason::Sent { notification: Notification::cease(cease::CONNECTION_COLLISION), detail: detail.to_owned() }
+}
+
+/// Refuses a connection that never became one of the peer's.
+fn refuse(conn: ConnId, subcode: u8, detail: &str, out: &mut Vec<Output>) {
+    let notification = Notification::cease(subcode);
+    let message = Outgoing::Notification(notification.clone());
+    out.push(Output::Send { conn, message });
+    let reason = Reason::Sent { notification, detail: detail.to_owned() };
+    out.push(Output::End { conn, reason, established: false });
+}

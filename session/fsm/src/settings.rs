@@ -1,0 +1,89 @@
+//! What the operator wants of a peer, checked once at construction.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use bgp::{Asn, FamilySet, RouterId};
+
+/// A hold time that may be proposed or negotiated: 0 (none) or at least 3 seconds (RFC 4271 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldTime(u16);
+
+impl HoldTime {
+    /// No hold timer and no KEEPALIVEs.
+    pub const NONE: HoldTime = HoldTime(0);
+
+    /// A hold time of so many seconds; `None` for 1 and 2, which RFC 4271 §4.2 forbids.
+    pub fn new(seconds: u16) -> Option<HoldTime> {
+        (seconds == 0 || seconds >= 3).then_some(HoldTime(seconds))
+    }
+
+    /// In seconds.
+    pub fn seconds(self) -> u16 {
+        self.0
+    }
+
+    /// What two speakers agree on: the smaller one (RFC 4271 §4.2). 0 on either side means none.
+    #[must_use]
+    pub fn negotiate(self, other: HoldTime) -> HoldTime {
+        self.min(other)
+    }
+
+    /// How long silence is endured; `None` where it is endured forever.
+    pub fn hold(self) -> Option<Duration> {
+        (self.0 != 0).then(|| Duration::from_secs(self.0.into()))
+    }
+
+    /// The time between KEEPALIVEs, a third of the hold time (RFC 4271 §4.4).
+    pub fn keepalive(self) -> Option<Duration> {
+        self.hold().map(|h| h / 3)
+    }
+}
+
+/// The configuration of one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The AS number that our OPEN carries.
+    pub local_asn: Asn,
+    /// Our BGP identifier.
+    pub router_id: RouterId,
+    /// The AS number that the peer's OPEN must carry.
+    pub remote_asn: Asn,
+    /// The hold time to propose.
+    pub hold_time: HoldTime,
+    /// Families to offer.
+    pub families: FamilySet,
+    /// Never connect, only accept.
+    pub passive: bool,
+    /// Time between attempts to connect, before jitter and back-off.
+    pub connect_retry: Duration,
+}
+
+impl Settings {
+    /// Whether the peer is in our own AS.
+    pub fn is_internal(&self) -> bool {
+        self.local_asn == self.remote_asn
+    }
+
+    /// Whether a session that was opened with `self` is another one with `new`: something differs that the
+    /// OPEN carries or checks.
+    pub fn needs_reset(&self, new: &Settings) -> bool {
+        let opened = |s: &Settings| (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families);
+        opened(self) != opened(new)
+    }
+}
+
+impl Default for Settings {
+    /// Values for tests and examples: private AS numbers, IPv4 unicast, 90 seconds.
+    fn default() -> Settings {
+        Settings {
+            local_asn: Asn(64512),
+            router_id: RouterId(Ipv4Addr::new(192, 0, 2, 1)),
+            remote_asn: Asn(64513),
+            hold_time: HoldTime(90),
+            families: FamilySet::EMPTY.with(bgp::Family::Ipv4Unicast),
+            passive: false,
+            connect_retry: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Each error leads to exactly one NOTIFICATION with its code, subcode and data, and to Idle.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use bgp::capability::Capability;
+use bgp::{Family, FamilySet, RouterId};
+use common::*;
+use fsm::{ConnId, HoldTime, Input, Output, Peer, Settings, State};
+
+/// An external peer that we connect to, so that Idle is told from Active.
+fn expect_refused(mut peer: Peer, now: Instant, kind: u8, body: &[u8], expected: (u8, u8, &[u8])) {
+    let outputs = receive(&mut peer, now, 0, kind, body);
+    let sent = notifications(&outputs);
+    assert_eq!(sent.len(), 1, "{outputs:?}");
+    assert_eq!((sent[0].code, sent[0].subcode, sent[0].data.as_slice()), expected);
+    assert_eq!(ends(&outputs), 1, "{outputs:?}");
+    assert_eq!(peer.state(), State::Idle);
+    assert!(receive(&mut peer, now, 0, kind, body).is_empty(), "nothing follows on that connection");
+}
+
+#[test]
+fn rfc4271_6_2_open_errors() {
+    let now = Instant::now();
+    let with = |change: &dyn Fn(&mut bgp::open::Open)| {
+        let mut open = peer_open();
+        change(&mut open);
+        body(&open)
+    };
+    let mut unknown_parameter = peer_open();
+    unknown_parameter.capabilities.clear();
+    let mut unknown_parameter = body(&unknown_parameter);
+    *unknown_parameter.last_mut().unwrap() = 2;
+    unknown_parameter.extend_from_slice(&[1, 0]);
+    let mut trailing = body(&peer_open());
+    trailing.push(0);
+    let mp_ipv4 = [1, 4, 0, 1, 0, 1];
+    let cases: Vec<(&str, Vec<u8>, (u8, u8, &[u8]))> = vec![
+        ("version 3", with(&|o| o.version = 3), (2, 1, &[0, 4])),
+        ("another AS", with(&|o| o.capabilities = vec![Capability::FourOctetAs(64999)]), (2, 2, &[])),
+        ("another 2-octet AS", with(&|o| (o.my_as, o.capabilities) = (64999, vec![])), (2, 2, &[])),
+        ("RFC 7607: AS 0", with(&|o| o.capabilities = vec![Capability::FourOctetAs(0)]), (2, 2, &[])),
+        ("RFC 6286: identifier 0", with(&|o| o.router_id = RouterId::from(0)), (2, 3, &[])),
+        ("unknown parameter", unknown_parameter, (2, 4, &[])),
+        ("hold time 1", with(&|o| o.hold_time = 1), (2, 6, &[])),
+        ("hold time 2", with(&|o| o.hold_time = 2), (2, 6, &[])),
+        (
+            "RFC 5492: no common family",
+            with(&|o| o.capabilities[0] = Capability::multi_protocol(Family::Ipv6Unicast)),
+            (2, 7, &mp_ipv4),
+        ),
+        ("octets behind the parameters", trailing, (2, 0, &[])),
+        ("nothing", vec![], (2, 0, &[])),
+    ];
+    for (name, body, expected) in cases {
+        println!("{name}");
+        expect_refused(accepted(settings(), now), now, OPEN, &body, expected);
+    }
+}
+
+#[test]
+fn rfc6286_2_2_an_internal_peer_with_our_own_identifier_is_refused() {
+    let now = Instant::now();
+    let internal = Settings { remote_asn: settings().local_asn, ..settings() };
+    let mut open = peer_open();
+    open.capabilities = vec![Capability::FourOctetAs(64512)];
+    open.router_id = internal.router_id;
+    expect_refused(accepted(internal, now), now, OPEN, &body(&open), (2, 3, &[]));
+    // The same identifier in another AS is fine.
+    let mut open = peer_open();
+    open.router_id = settings().router_id;
+    let mut external = accepted(settings(), now);
+    receive(&mut external, now, 0, OPEN, &body(&open));
+    assert_eq!(external.state(), State::OpenConfirm);
+}
+
+#[test]
+fn rfc6608_messages_in_the_wrong_state() {
+    let now = Instant::now();
+    for kind in [UPDATE, KEEPALIVE, REFRESH] {
+        expect_refused(accepted(settings(), now), now, kind, &[], (5, 1, &[kind]));
+    }
+    for kind in [OPEN, UPDATE, REFRESH] {
+        let mut peer = accepted(settings(), now);
+        receive(&mut peer, now, 0, OPEN, &body(&peer_open()));
+        expect_refused(peer, now, kind, &body(&peer_open()), (5, 2, &[kind]));
+    }
+    expect_refused(established(settings(), now), now, OPEN, &body(&peer_open()), (5, 3, &[OPEN]));
+}
+
+#[test]
+fn rfc4271_4_2_hold_time_is_the_smaller_one_and_0_means_none() {
+    let now = Instant::now();
+    for (ours, theirs, agreed) in [(90, 30, 30), (9, 30, 9), (90, 0, 0), (0, 30, 0), (3, 3, 3)] {
+        let ours = Settings { hold_time: HoldTime::new(ours).unwrap(), ..settings() };
+        let mut peer = accepted(ours, now);
+        let mut open = peer_open();
+        open.hold_time = theirs;
+        receive(&mut peer, now, 0, OPEN, &body(&open));
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        let (_, session) = peer.established().unwrap();
+        assert_eq!(session.hold_time.seconds(), agreed);
+        assert_eq!(peer.next_deadline().is_none(), agreed == 0);
+    }
+}
+
+#[test]
+fn rfc4271_6_5_silence_ends_the_session_and_keepalives_come_every_third() {
+    let start = Instant::now();
+    let mut peer = established(settings(), start);
+    let (mut now, mut keepalives) = (start, 0);
+    let end = loop {
+        now = peer.next_deadline().unwrap();
+        let outputs = handle(&mut peer, now, Input::Timer);
+        match notifications(&outputs).first() {
+            Some(n) => break n.clone(),
+            None => keepalives += outputs.len(),
+        }
+    };
+    assert_eq!((end.code, end.subcode, end.data.len()), (4, 0, 0));
+    assert_eq!(now - start, Duration::from_secs(30));
+    assert!((2..=4).contains(&keepalives), "{keepalives}");
+    assert_eq!(peer.state(), State::Active, "silence is no refusal");
+}
+
+#[test]
+fn rfc4760_8_ipv4_is_implied_only_where_no_family_is_announced() {
+    let now = Instant::now();
+    let both: FamilySet = [Family::Ipv4Unicast, Family::Ipv6Unicast].into_iter().collect();
+    let v4 = FamilySet::EMPTY.with(Family::Ipv4Unicast);
+    let v6 = FamilySet::EMPTY.with(Family::Ipv6Unicast);
+    let mp = Capability::multi_protocol;
+    let vpn = Capability::MultiProtocol(bgp::Afi(1), bgp::Safi(128));
+    let cases = [
+        (both, vec![], v4),
+        (both, vec![mp(Family::Ipv6Unicast)], v6),
+        (both, vec![mp(Family::Ipv6Unicast), mp(Family::Ipv4Unicast)], both),
+        (v4, vec![vpn.clone(), mp(Family::Ipv4Unicast)], v4),
+        (both, vec![vpn], FamilySet::EMPTY),
+    ];
+    for (ours, capabilities, agreed) in cases {
+        let mut peer = accepted(Settings { families: ours, ..settings() }, now);
+        let mut open = peer_open();
+        open.capabilities = capabilities;
+        receive(&mut peer, now, 0, OPEN, &body(&open));
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        let got = peer.established().map_or(FamilySet::EMPTY, |(_, s)| s.families);
+        assert_eq!(got, agreed, "{:?}", open.capabilities);
+    }
+}
+
+#[test]
+fn rfc6793_an_as_beyond_two_octets() {
+    let big = bgp::Asn(4_200_000_000);
+    let ours = Settings { local_asn: big, ..settings() };
+    let open = fsm::negotiate::our_open(&ours);
+    assert_eq!((open.my_as, open.asn()), (bgp::AS_TRANS, big));
+    let now = Instant::now();
+    let theirs = Settings { remote_asn: big, ..settings() };
+    let mut peer = accepted(theirs, now);
+    receive(&mut peer, now, 0, OPEN, &body(&open));
+    receive(&mut peer, now, 0, KEEPALIVE, &[]);
+    assert!(peer.established().unwrap().1.four_octet_as);
+}
+
+#[test]
+fn repeated_refusals_back_off_and_an_inbound_connection_is_still_answered() {
+    let mut now = Instant::now();
+    let mut peer = Peer::new(settings(), 3);
+    let mut outputs = handle(&mut peer, now, Input::Start);
+    let mut wrong = peer_open();
+    wrong.capabilities = vec![Capability::FourOctetAs(other_asn().0)];
+    let mut waits = Vec::new();
+    for conn in 0..8 {
+        let attempt = outputs
+            .iter()
+            .find_map(|o| match o {
+                Output::Connect { attempt } => Some(*attempt),
+                _ => None,
+            })
+            .unwrap();
+        handle(&mut peer, now, Input::Connected { attempt, conn: ConnId(conn) });
+        receive(&mut peer, now, conn, OPEN, &body(&wrong));
+        assert_eq!(peer.state(), State::Idle);
+        let next = peer.next_deadline().unwrap();
+        waits.push((next - now).as_secs_f64());
+        now = next;
+        outputs = handle(&mut peer, now, Input::Timer);
+    }
+    for (i, wait) in waits.iter().enumerate() {
+        let most = (5.0 * f64::from(1 << i)).min(120.0);
+        assert!((0.75 * most..=most).contains(wait), "{waits:?}");
+    }
+    // A correct connection from the peer is not locked out meanwhile.
+    handle(&mut peer, now, Input::Accepted(ConnId(100)));
+    receive(&mut peer, now, 100, OPEN, &body(&peer_open()));
+    receive(&mut peer, now, 100, KEEPALIVE, &[]);
+    assert_eq!(peer.state(), State::Established);
+}
+
+#[test]
+fn failures_of_tcp_do_not_back_off() {
+    let mut now = Instant::now();
+    let mut peer = Peer::new(settings(), 3);
+    handle(&mut peer, now, Input::Start);
+    for attempt in 1..20 {
+        handle(&mut peer, now, Input::ConnectFailed { attempt });
+        assert_eq!(peer.state(), State::Active);
+        let next = peer.next_deadline().unwrap();
+        assert!(next - now <= Duration::from_secs(5) && next - now >= Duration::from_millis(3750));
+        now = next;
+        assert_eq!(handle(&mut peer, now, Input::Timer), [Output::Connect { attempt: attempt + 1 }]);
+    }
+}
+
+#[test]
+fn rfc4271_6_8_an_established_session_is_kept_and_a_stopped_peer_refuses() {
+    let now = Instant::now();
+    let mut peer = established(settings(), now);
+    let outputs = handle(&mut peer, now, Input::Accepted(ConnId(9)));
+    assert_eq!(notifications(&outputs)[0].subcode, 7);
+    assert_eq!(peer.state(), State::Established);
+    let stop = bgp::Notification::cease_with_text(2, "maintenance");
+    let outputs = handle(&mut peer, now, Input::Stop(stop.clone()));
+    assert_eq!(notifications(&outputs), [stop]);
+    assert!(matches!(outputs.last(), Some(Output::End { established: true, .. })));
+    assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None));
+    let outputs = handle(&mut peer, now, Input::Accepted(ConnId(10)));
+    assert_eq!((notifications(&outputs)[0].code, notifications(&outputs)[0].subcode), (6, 5));
+}
+
+#[test]
+fn an_accepted_connection_is_answered_while_our_own_attempt_is_pending() {
+    let now = Instant::now();
+    let mut peer = Peer::new(settings(), 1);
+    handle(&mut peer, now, Input::Start);
+    assert_eq!(peer.state(), State::Connect);
+    let outputs = handle(&mut peer, now, Input::Accepted(ConnId(0)));
+    assert!(matches!(outputs[..], [Output::Send { conn: ConnId(0), .. }]), "the OPEN: {outputs:?}");
+    receive(&mut peer, now, 0, OPEN, &body(&peer_open()));
+    let outputs = receive(&mut peer, now, 0, KEEPALIVE, &[]);
+    assert!(outputs.contains(&Output::Abandon { attempt: 1 }));
+    assert_eq!(peer.state(), State::Established);
+}

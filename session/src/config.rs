@@ -1,0 +1,111 @@
+//! The configuration: staged in parts, checked as a whole, then made true by applying what differs.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bgp::{Asn, RouterId};
+use fsm::{HoldTime, Settings};
+use ipc::config::{SessionPeer, Speaker};
+use ipc::{Generation, LinkError, PeerId, Role};
+
+use crate::engine::Engine;
+use crate::peer::Peer;
+
+/// What the parent has staged so far.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    generation: Generation,
+    speaker: Speaker,
+    peers: Vec<SessionPeer>,
+    /// The whole is there and was found good.
+    checked: bool,
+}
+
+impl Stage {
+    pub(crate) fn new(generation: Generation, speaker: Speaker) -> Stage {
+        Stage { generation, speaker, peers: Vec::new(), checked: false }
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(crate) fn add(&mut self, peers: Vec<SessionPeer>) {
+        self.checked = false;
+        self.peers.extend(peers);
+    }
+
+    /// Checks all of it, so that committing can't fail.
+    ///
+    /// # Errors
+    /// What is wrong, naming the peer.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        if self.speaker.asn == 0 || self.speaker.router_id.is_unspecified() {
+            return Err("our own AS number or router id is 0".to_owned());
+        }
+        let (mut ids, mut addresses) = (HashSet::new(), HashSet::new());
+        for peer in &self.peers {
+            let wrong = |what: &str| Err(format!("neighbor {}: {what}", peer.address));
+            if !ids.insert(peer.id) || !addresses.insert(peer.address.to_canonical()) {
+                return wrong("configured twice");
+            }
+            if HoldTime::new(peer.hold_time).is_none() {
+                return wrong("hold time must be 0 or at least 3 seconds");
+            }
+            if peer.remote_asn == 0 || peer.local_asn == 0 {
+                return wrong("AS number 0");
+            }
+            if peer.families.is_empty() {
+                return wrong("no address family");
+            }
+        }
+        self.checked = true;
+        Ok(())
+    }
+
+    /// Makes it the configuration.
+    ///
+    /// # Errors
+    /// Where the parent commits what it didn't stage.
+    pub(crate) fn commit(self, generation: Generation, engine: &Rc<Engine>) -> Result<(), LinkError> {
+        if self.generation != generation || !self.checked {
+            return Err(LinkError::out_of_state(Role::Parent, "commits what is not staged"));
+        }
+        let mut wanted: HashMap<PeerId, SessionPeer> = self.peers.into_iter().map(|p| (p.id, p)).collect();
+        for peer in engine.all_peers() {
+            match wanted.remove(&peer.id) {
+                Some(config) if config.address.to_canonical() == peer.address => {
+                    let settings = settings(&self.speaker, &config);
+                    peer.configure(config, settings);
+                }
+                other => {
+                    peer.remove();
+                    engine.remove(&peer);
+                    wanted.extend(other.map(|config| (config.id, config)));
+                }
+            }
+        }
+        for (_, mut config) in wanted {
+            config.address = config.address.to_canonical();
+            let settings = settings(&self.speaker, &config);
+            let peer = Peer::spawn(engine, config, settings);
+            engine.add(Rc::clone(&peer));
+            peer.start();
+        }
+        Ok(())
+    }
+}
+
+fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
+    Settings {
+        local_asn: Asn(peer.local_asn),
+        router_id: RouterId(speaker.router_id),
+        remote_asn: Asn(peer.remote_asn),
+        // Checked when it was staged.
+        hold_time: HoldTime::new(peer.hold_time).unwrap_or(HoldTime::NONE),
+        families: peer.families,
+        passive: peer.passive,
+        connect_retry: Duration::from_secs(peer.connect_retry.into()),
+    }
+}

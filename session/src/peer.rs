@@ -1,0 +1,496 @@
+//! Drives one peer: feeds its state machine with what sockets, timers and other processes say, and carries out
+//! what it answers. A task a peer; nothing here knows a route.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bgp::Notification;
+use bgp::notification::cease;
+use bytes::Bytes;
+use fsm::{ConnId, Input, Outgoing, Output, Reason, Session};
+use ipc::config::SessionPeer;
+use ipc::control_session::MessageCounts;
+use ipc::parent_session::SessionToParent;
+use ipc::session_rde::{DownReason, Negotiated, SessionToRdeBulk, Source};
+use ipc::{Attempt, Epoch, PeerId};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tracing::Span;
+
+use crate::closing;
+use crate::engine::Engine;
+use crate::outbox::Kind;
+use crate::stream::Conn;
+
+/// For every so many written octets rde is told.
+const REPORT: u64 = 64 * 1024;
+
+/// A configured peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) address: IpAddr,
+    engine: Rc<Engine>,
+    state: RefCell<State>,
+    waker: RefCell<Option<Waker>>,
+    /// The current incarnation, while Established.
+    epoch: Cell<Option<Epoch>>,
+    /// Written octets that rde has not heard of.
+    written: Cell<u64>,
+    reporting: Cell<bool>,
+    /// Octets on their way to rde.
+    pub(crate) outstanding: Cell<u64>,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: SessionPeer,
+    pub(crate) fsm: fsm::Peer,
+    pub(crate) conns: Vec<Conn>,
+    connecting: Option<(u32, TcpStream)>,
+    outputs: Vec<Output>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    next_conn: u32,
+    epochs: u32,
+    removed: bool,
+    span: Span,
+    pub(crate) disabled: bool,
+    pub(crate) stats: Stats,
+}
+
+/// What the API shows.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) received: MessageCounts,
+    pub(crate) sent: MessageCounts,
+    pub(crate) flaps: u64,
+    pub(crate) last_error: String,
+    pub(crate) since: Option<Instant>,
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn span_of(config: &SessionPeer, epoch: u32) -> Span {
+    tracing::error_span!("peer", peer_addr = %config.address, asn = config.remote_asn, epoch)
+}
+
+impl Peer {
+    /// Makes a peer, stopped, and its task.
+    pub(crate) fn spawn(engine: &Rc<Engine>, config: SessionPeer, settings: fsm::Settings) -> Rc<Peer> {
+        // Peers' timers shall differ, also from those of another daemon.
+        let seed = u64::from(settings.router_id.to_u32()) << 16 ^ u64::from(config.id.0) ^ clock_seed();
+        let state = State {
+            fsm: fsm::Peer::new(settings, seed),
+            conns: Vec::new(),
+            connecting: None,
+            outputs: Vec::new(),
+            sleep: None,
+            next_conn: 0,
+            epochs: 0,
+            removed: false,
+            span: span_of(&config, 0),
+            disabled: config.shutdown,
+            stats: Stats::default(),
+            config,
+        };
+        let peer = Rc::new(Peer {
+            id: state.config.id,
+            address: state.config.address,
+            engine: Rc::clone(engine),
+            state: RefCell::new(state),
+            waker: RefCell::default(),
+            epoch: Cell::default(),
+            written: Cell::default(),
+            reporting: Cell::default(),
+            outstanding: Cell::default(),
+        });
+        let task = Rc::clone(&peer);
+        tokio::task::spawn_local(async move { std::future::poll_fn(|cx| task.poll(cx)).await });
+        peer
+    }
+
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epoch.get()
+    }
+
+    pub(crate) fn source(&self) -> Option<Source> {
+        Some(Source { peer: self.id, epoch: self.epoch.get()? })
+    }
+
+    pub(crate) fn state(&self) -> std::cell::Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Feeds the state machine and carries out what it answers.
+    fn input(&self, input: Input<'_>) {
+        let state = &mut *self.state.borrow_mut();
+        self.handle(state, input);
+        self.wake();
+    }
+
+    pub(crate) fn handle(&self, state: &mut State, input: Input<'_>) {
+        let span = state.span.clone();
+        let _entered = span.enter();
+        let mut outputs = std::mem::take(&mut state.outputs);
+        state.fsm.handle(now(), input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.carry_out(state, output);
+        }
+        state.outputs = outputs;
+    }
+
+    /// Starts the peer if it may have a session.
+    pub(crate) fn start(&self) {
+        let disabled = self.state.borrow().disabled;
+        if !disabled && self.engine.is_open() {
+            self.input(Input::Start);
+        }
+    }
+
+    /// Ends what there is with a Cease.
+    pub(crate) fn stop(&self, notification: Notification) {
+        self.input(Input::Stop(notification));
+    }
+
+    pub(crate) fn enable(&self) {
+        self.state.borrow_mut().disabled = false;
+        self.start();
+    }
+
+    pub(crate) fn disable(&self, reason: &str) {
+        self.state.borrow_mut().disabled = true;
+        self.stop(Notification::cease_with_text(cease::ADMINISTRATIVE_SHUTDOWN, reason));
+    }
+
+    /// The peer is not configured any more.
+    pub(crate) fn remove(&self) {
+        self.state.borrow_mut().removed = true;
+        self.stop(Notification::cease(cease::PEER_DECONFIGURED));
+    }
+
+    pub(crate) fn configure(&self, config: SessionPeer, settings: fsm::Settings) {
+        let old = std::mem::replace(&mut self.state.borrow_mut().config, config.clone());
+        if old.min_ttl != config.min_ttl {
+            // The limit holds from a connection's first packet on.
+            self.stop(Notification::cease(cease::OTHER_CONFIGURATION_CHANGE));
+        }
+        self.input(Input::Configure(settings));
+        match (old.shutdown, config.shutdown) {
+            (false, true) => self.disable(""),
+            (true, false) => self.enable(),
+            _ => self.start(),
+        }
+    }
+
+    /// The peer connected to us.
+    pub(crate) fn accepted(&self, stream: TcpStream) {
+        let min_ttl = self.state.borrow().config.min_ttl;
+        if let Some(ttl) = min_ttl
+            && let Err(error) = ipc::sockopt::set_min_ttl(&stream, self.address, ttl)
+        {
+            tracing::warn!(peer_addr = %self.address, %error, "cannot set the least TTL, connection closed");
+            return;
+        }
+        if let Some(conn) = self.adopt(stream) {
+            self.input(Input::Accepted(conn));
+        }
+    }
+
+    /// A connect that the parent began; it may not have come to its end.
+    pub(crate) fn connecting(&self, attempt: Attempt, stream: TcpStream) {
+        self.state.borrow_mut().connecting = Some((attempt.0, stream));
+        self.wake();
+    }
+
+    pub(crate) fn connect_failed(&self, attempt: Attempt, error: &str) {
+        self.no_connection(&mut self.state.borrow_mut(), attempt.0, error);
+        self.wake();
+    }
+
+    fn no_connection(&self, state: &mut State, attempt: u32, error: &str) {
+        state.stats.last_error = format!("cannot connect: {error}");
+        state.span.in_scope(|| tracing::debug!(error, "cannot connect"));
+        self.handle(state, Input::ConnectFailed { attempt });
+    }
+
+    fn adopt(&self, stream: TcpStream) -> Option<ConnId> {
+        adopt(&mut self.state.borrow_mut(), stream).ok()
+    }
+
+    /// rde found an error that ends the session.
+    pub(crate) fn notify(&self, notification: Notification, detail: String) {
+        let established = self.state.borrow().fsm.established().map(|(conn, _)| conn);
+        if let Some(conn) = established {
+            self.input(Input::Fault { conn, notification, detail });
+        }
+    }
+
+    /// rde has dealt with so many octets.
+    pub(crate) fn credit(&self, octets: u64) {
+        self.outstanding.set(self.outstanding.get().saturating_sub(octets));
+        self.wake();
+    }
+
+    /// Queues messages from rde for the session's connection.
+    pub(crate) fn queue_routes(&self, bytes: Bytes, updates: u32, refreshes: u32) {
+        let state = &mut *self.state.borrow_mut();
+        let established = state.fsm.established().map(|(conn, _)| conn);
+        if let Some(conn) = state.conns.iter_mut().find(|c| Some(c.id) == established) {
+            conn.outbox.push_routes(bytes, updates, refreshes);
+            self.wake();
+        }
+    }
+
+    /// What rde has not heard of yet.
+    pub(crate) fn take_written(&self) -> Option<(Source, u64)> {
+        self.reporting.set(false);
+        let octets = self.written.take();
+        (octets > 0).then_some((self.source()?, octets))
+    }
+
+    fn carry_out(&self, state: &mut State, output: Output) {
+        match output {
+            Output::Connect { attempt } => {
+                self.engine
+                    .tell_parent(SessionToParent::WantConnect { peer: self.id, attempt: Attempt(attempt) });
+            }
+            Output::Abandon { attempt } => {
+                state.connecting.take_if(|(a, _)| *a == attempt);
+            }
+            Output::Send { conn, message } => send(state, conn, message),
+            Output::Up { conn, session } => self.up(state, conn, &session),
+            Output::End { conn, reason, established } => self.end(state, conn, &reason, established),
+        }
+    }
+
+    fn up(&self, state: &mut State, conn: ConnId, session: &Session) {
+        let Some(conn) = state.conns.iter().find(|c| c.id == conn) else { return };
+        state.epochs = state.epochs.wrapping_add(1);
+        let source = Source { peer: self.id, epoch: Epoch(state.epochs) };
+        self.epoch.set(Some(source.epoch));
+        self.outstanding.set(0);
+        self.written.set(0);
+        state.stats.since = Some(now());
+        state.span = span_of(&state.config, state.epochs);
+        let _entered = state.span.enter();
+        tracing::info!(
+            hold_time = session.hold_time.seconds(),
+            families = names(session.families),
+            router_id = %session.router_id,
+            local = %conn.local,
+            remote = %conn.remote,
+            "peer session established"
+        );
+        if !session.one_sided.is_empty() {
+            tracing::info!(families = names(session.one_sided), "address families of one side only");
+        }
+        self.engine.to_rde.event(SessionToRdeBulk::PeerUp {
+            source,
+            negotiated: negotiated(session, conn),
+        });
+    }
+
+    fn end(&self, state: &mut State, id: ConnId, reason: &Reason, established: bool) {
+        match reason {
+            Reason::Sent { notification, detail } => log_notification("sent", notification, detail),
+            Reason::Received(n) => log_notification("received", n, ""),
+            Reason::Lost(error) => tracing::debug!(error, "connection lost"),
+            Reason::Superseded => {}
+        }
+        if *reason != Reason::Superseded {
+            state.stats.last_error = reason.to_string();
+        }
+        if established {
+            state.stats.flaps += 1;
+            state.stats.since = None;
+            if let Some(source) = self.source() {
+                self.engine.groups.leave_all(self.id);
+                let reason = DownReason::Ended;
+                self.engine.to_rde.event(SessionToRdeBulk::PeerDown { source, reason });
+            }
+            self.epoch.set(None);
+            tracing::info!(reason = %reason, "peer session down");
+        }
+        let Some(at) = state.conns.iter().position(|c| c.id == id) else { return };
+        let conn = state.conns.swap_remove(at);
+        if let Reason::Sent { .. } = reason {
+            closing::close(&self.engine, conn.stream, conn.outbox.into_last_words());
+        }
+    }
+
+    /// The task: connects, reads, writes and looks at the clock until there is nothing to wait for.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.waker.borrow_mut() {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let state = &mut *self.state.borrow_mut();
+        self.poll_connecting(state, cx);
+        self.poll_reads(state, cx);
+        self.poll_timers(state, cx);
+        self.poll_writes(state, cx);
+        if state.removed && state.conns.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_connecting(&self, state: &mut State, cx: &mut Context<'_>) {
+        let Some((_, stream)) = &state.connecting else { return };
+        let Poll::Ready(ready) = stream.poll_write_ready(cx) else { return };
+        let failed = ready.and_then(|()| stream.take_error()).unwrap_or_else(Some);
+        let Some((attempt, stream)) = state.connecting.take() else { return };
+        let result = match failed {
+            Some(error) => Err(error),
+            None => adopt(state, stream),
+        };
+        match result {
+            Ok(conn) => self.handle(state, Input::Connected { attempt, conn }),
+            Err(error) => self.no_connection(state, attempt, &error.to_string()),
+        }
+    }
+
+    fn poll_timers(&self, state: &mut State, cx: &mut Context<'_>) {
+        while let Some(deadline) = state.fsm.next_deadline() {
+            if deadline > now() {
+                match &mut state.sleep {
+                    // One that is early finds nothing due and is set again: cheaper than moving it with every
+                    // message.
+                    Some(sleep) if sleep.deadline().into_std() <= deadline && !sleep.is_elapsed() => {}
+                    Some(sleep) => sleep.as_mut().reset(deadline.into()),
+                    none => *none = Some(Box::pin(tokio::time::sleep_until(deadline.into()))),
+                }
+                match state.sleep.as_mut().map(|s| s.as_mut().poll(cx)) {
+                    Some(Poll::Ready(())) => continue,
+                    _ => return,
+                }
+            }
+            // Octets that we didn't read are a sign of life.
+            if let Some(conn) = state.fsm.silent(now())
+                && state.conns.iter().any(|c| c.id == conn && c.has_unread())
+            {
+                self.handle(state, Input::Alive(conn));
+                continue;
+            }
+            self.handle(state, Input::Timer);
+        }
+    }
+
+    fn poll_writes(&self, state: &mut State, cx: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some(conn) = state.conns.get_mut(at) {
+            let mut routes = 0;
+            let sent = &mut state.stats.sent;
+            let result = conn.poll_write(cx, &mut routes, |kind| count_sent(sent, kind));
+            let rest = conn.outbox.route_octets();
+            if routes > 0 {
+                self.wrote(routes, rest == 0);
+            }
+            match result {
+                Poll::Ready(Err(error)) => {
+                    let conn = conn.id;
+                    self.handle(state, Input::Lost { conn, error: error.to_string() });
+                    // Another connection may be there now in its place.
+                    cx.waker().wake_by_ref();
+                    return;
+                }
+                _ => at += 1,
+            }
+        }
+    }
+
+    fn wrote(&self, octets: u64, empty: bool) {
+        self.written.set(self.written.get() + octets);
+        if (empty || self.written.get() >= REPORT) && !self.reporting.replace(true) {
+            self.engine.report_written(self.id);
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Rc<Engine> {
+        &self.engine
+    }
+}
+
+/// Jitter shall not repeat from one start to the next.
+fn clock_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| u64::from(d.subsec_nanos()) << 32)
+}
+
+/// Takes over a connected socket.
+fn adopt(state: &mut State, stream: TcpStream) -> std::io::Result<ConnId> {
+    let id = ConnId(state.next_conn);
+    let conn = Conn::new(id, stream)?;
+    state.next_conn = state.next_conn.wrapping_add(1);
+    state.conns.push(conn);
+    Ok(id)
+}
+
+fn send(state: &mut State, id: ConnId, message: Outgoing) {
+    let Some(conn) = state.conns.iter_mut().find(|c| c.id == id) else { return };
+    let (bytes, kind) = match message {
+        Outgoing::Open(open) => (open.encode().into(), Kind::Open),
+        Outgoing::Keepalive => (Bytes::from_static(&bgp::header::KEEPALIVE), Kind::Keepalive),
+        Outgoing::Notification(n) => {
+            // What is queued goes out on the way to the end.
+            count_sent(&mut state.stats.sent, Kind::Notification);
+            (n.encode().into(), Kind::Notification)
+        }
+    };
+    conn.outbox.push_urgent(bytes, kind);
+}
+
+fn count_sent(sent: &mut MessageCounts, kind: Kind) {
+    match kind {
+        Kind::Routes { updates, refreshes } => {
+            sent.update += u64::from(updates);
+            sent.route_refresh += u64::from(refreshes);
+        }
+        Kind::Open => sent.open += 1,
+        Kind::Keepalive => sent.keepalive += 1,
+        Kind::Notification => sent.notification += 1,
+    }
+}
+
+fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
+    Negotiated {
+        families: session.families,
+        four_octet_as: session.four_octet_as,
+        route_refresh: session.route_refresh,
+        add_path_receive: bgp::FamilySet::EMPTY,
+        add_path_send: bgp::FamilySet::EMPTY,
+        max_message: session.max_message,
+        extended_next_hop: false,
+        router_id: session.router_id.0,
+        local: conn.local,
+        remote: conn.remote,
+    }
+}
+
+fn names(families: bgp::FamilySet) -> String {
+    families.iter().map(bgp::Family::name).collect::<Vec<_>>().join(",")
+}
+
+fn log_notification(direction: &str, n: &Notification, detail: &str) {
+    tracing::info!(
+        code = n.code,
+        subcode = n.subcode,
+        code_name = n.code_name().unwrap_or("unknown"),
+        subcode_name = n.subcode_name().unwrap_or(""),
+        communication = n.shutdown_communication(),
+        data_len = n.data.len(),
+        detail,
+        "NOTIFICATION {direction}"
+    );
+}

@@ -1,0 +1,90 @@
+//! Answers control's questions: what sessions are doing.
+
+use std::time::Instant;
+
+use ipc::control_session::{ControlToSession, FsmState, PeerStatus, SessionToControl};
+
+use crate::engine::Engine;
+use crate::peer::Peer;
+
+/// How many octets of estimated size go into one answer, well below the largest datagram.
+const PAGE: usize = 48 * 1024;
+
+/// The longest error text that is shown, in characters.
+const MAX_TEXT: usize = 512;
+
+/// The answer's pages.
+pub(crate) fn answer(engine: &Engine, question: &ControlToSession) -> Vec<SessionToControl> {
+    let ControlToSession::Peers { id, peer } = *question;
+    let asked = match peer {
+        Some(peer) => engine.peer(peer).into_iter().collect(),
+        None => engine.all_peers(),
+    };
+    let mut pages = vec![Vec::new()];
+    let mut size = 0;
+    for status in asked.iter().map(|p| status(p)) {
+        let len = estimate(&status);
+        if size + len > PAGE {
+            pages.push(Vec::new());
+            size = 0;
+        }
+        size += len;
+        if let Some(page) = pages.last_mut() {
+            page.push(status);
+        }
+    }
+    let last = pages.len() - 1;
+    let reply = |(i, peers)| SessionToControl::PeersReply { id, peers, last: i == last };
+    pages.into_iter().enumerate().map(reply).collect()
+}
+
+/// At least the encoded size.
+fn estimate(status: &PeerStatus) -> usize {
+    let texts = status.capabilities_received.iter().chain(&status.capabilities_sent);
+    256 + status.last_error.len() + texts.map(|t| t.len() + 3).sum::<usize>()
+}
+
+fn status(peer: &Peer) -> PeerStatus {
+    let state = peer.state();
+    let stats = &state.stats;
+    let established = state.fsm.established();
+    let session = established.map(|(_, session)| session);
+    let conn = match established {
+        Some((id, _)) => state.conns.iter().find(|c| c.id == id),
+        None => state.conns.first(),
+    };
+    let uptime = stats.since.map_or(0, |since| Instant::now().saturating_duration_since(since).as_secs());
+    PeerStatus {
+        peer: peer.id,
+        state: fsm_state(state.fsm.state()),
+        disabled: state.disabled,
+        uptime_seconds: uptime,
+        flap_count: stats.flaps,
+        last_error: stats.last_error.chars().take(MAX_TEXT).collect(),
+        received: stats.received,
+        sent: stats.sent,
+        hold_time: session.map_or(0, |s| s.hold_time.seconds()),
+        families: session.map_or(bgp::FamilySet::EMPTY, |s| s.families),
+        capabilities_received: session.map_or(Vec::new(), |s| texts(&s.capabilities)),
+        capabilities_sent: texts(&fsm::negotiate::our_open(state.fsm.settings()).capabilities),
+        local: conn.map(|c| c.local),
+        remote: conn.map(|c| c.remote),
+        router_id: session.map(|s| s.router_id.0),
+        queued_octets: conn.map_or(0, |c| c.outbox.route_octets()),
+    }
+}
+
+fn texts(capabilities: &[bgp::capability::Capability]) -> Vec<String> {
+    capabilities.iter().map(ToString::to_string).collect()
+}
+
+fn fsm_state(state: fsm::State) -> FsmState {
+    match state {
+        fsm::State::Idle => FsmState::Idle,
+        fsm::State::Connect => FsmState::Connect,
+        fsm::State::Active => FsmState::Active,
+        fsm::State::OpenSent => FsmState::OpenSent,
+        fsm::State::OpenConfirm => FsmState::OpenConfirm,
+        fsm::State::Established => FsmState::Established,
+    }
+}
