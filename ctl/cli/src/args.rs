@@ -1,0 +1,207 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::parse;
+
+/// Where the daemon listens unless told otherwise.
+pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
+
+/// Control and watch a running rustbgpd.
+#[derive(Debug, Parser)]
+#[command(name = "rustbgpctl", version, about, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// Where the daemon listens: unix:///path or http://host:port
+    #[arg(short = 's', long, global = true, value_name = "ADDR", env = "RUSTBGPD_ADDR", default_value = DEFAULT_ADDR)]
+    pub(crate) addr: String,
+    /// File that holds the bearer token
+    #[arg(long, global = true, value_name = "FILE", env = "RUSTBGPD_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(short, long, global = true)]
+    pub(crate) json: bool,
+    /// Print without colours
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show who the daemon is: AS number, router id, port
+    Global,
+    /// Show neighbors, enable and disable them
+    Neighbor(NeighborArgs),
+    /// Show routes, inject and withdraw them
+    Rib(RibArgs),
+    /// Show whether the daemon works as it should
+    Health,
+    /// Show the metrics as Prometheus reads them
+    Metrics,
+    /// End all sessions and the daemon
+    Shutdown {
+        /// What to tell the peers (RFC 9003)
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+/// `neighbor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NeighborArgs {
+    /// Show everything about this one
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: Option<IpAddr>,
+    #[command(subcommand)]
+    pub(crate) action: Option<NeighborAction>,
+}
+
+/// What to do with a neighbor.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NeighborAction {
+    /// Let the session come up again
+    Enable,
+    /// End the session and keep it down
+    Disable {
+        /// What to tell the peer (RFC 9003)
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Family {
+    #[value(name = "ipv4_unicast", alias = "ipv4", alias = "ipv4-unicast")]
+    Ipv4Unicast,
+    #[value(name = "ipv6_unicast", alias = "ipv6", alias = "ipv6-unicast")]
+    Ipv6Unicast,
+}
+
+/// Which routes.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct RouteSelection {
+    /// Only this address family
+    #[arg(short = 'a', long = "family", global = true, value_name = "FAMILY")]
+    pub(crate) family: Option<Family>,
+    /// Only this prefix
+    #[arg(short, long, global = true, value_name = "PREFIX", value_parser = parse::prefix)]
+    pub(crate) prefix: Option<IpNet>,
+    /// With -p: everything inside the prefix as well
+    #[arg(short, long, global = true)]
+    pub(crate) longer: bool,
+    /// Only routes that this AS originates
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) origin_asn: Option<u32>,
+    /// Only routes with one of these communities, such as 65001:100 or NO_EXPORT
+    #[arg(short, long, global = true, value_name = "COMMUNITY", value_delimiter = ',', value_parser = parse::community)]
+    pub(crate) community: Vec<u32>,
+    /// Only routes with one of these large communities, such as 65001:1:2
+    #[arg(long, global = true, value_name = "COMMUNITY", value_delimiter = ',', value_parser = parse::large_community)]
+    pub(crate) large_community: Vec<String>,
+}
+
+impl RouteSelection {
+    /// Whether nothing was said.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.family.is_none()
+            && self.prefix.is_none()
+            && !self.longer
+            && self.origin_asn.is_none()
+            && self.community.is_empty()
+            && self.large_community.is_empty()
+    }
+}
+
+/// `rib`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RibArgs {
+    #[command(flatten)]
+    pub(crate) selection: RouteSelection,
+    #[command(subcommand)]
+    pub(crate) action: Option<RibAction>,
+}
+
+/// What to do with routes. Without any, the best ones are shown.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RibAction {
+    /// Show what a neighbor sent, before import policy
+    Received {
+        /// The neighbor
+        #[arg(value_name = "ADDR")]
+        address: IpAddr,
+    },
+    /// Show what a neighbor was sent
+    Advertised {
+        /// The neighbor
+        #[arg(value_name = "ADDR")]
+        address: IpAddr,
+    },
+    /// Show how much is in the tables
+    Summary,
+    /// Inject a route
+    Add(AddArgs),
+    /// Withdraw an injected route
+    Delete {
+        /// Its prefix
+        #[arg(value_name = "PREFIX", value_parser = parse::prefix)]
+        target: IpNet,
+        /// Its path identifier
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        path_id: u32,
+    },
+    /// Inject the routes of an MRT table dump (plain or gzip)
+    Inject(InjectArgs),
+}
+
+/// `rib add`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AddArgs {
+    /// What the route leads to
+    #[arg(value_name = "PREFIX", value_parser = parse::prefix)]
+    pub(crate) target: IpNet,
+    /// Next hop, of the prefix's family
+    #[arg(long, value_name = "IP")]
+    pub(crate) nexthop: IpAddr,
+    /// ORIGIN: igp, egp or incomplete
+    #[arg(long, default_value = "igp", value_parser = parse::origin)]
+    pub(crate) origin: u32,
+    /// LOCAL_PREF
+    #[arg(long, value_name = "N")]
+    pub(crate) local_pref: Option<u32>,
+    /// MULTI_EXIT_DISC
+    #[arg(long, value_name = "N")]
+    pub(crate) med: Option<u32>,
+    /// AS_PATH, such as "65001 65002"
+    #[arg(long, value_name = "ASNS", default_value = "", value_parser = parse::as_path)]
+    pub(crate) as_path: parse::AsPath,
+    /// Communities, such as 65001:100,NO_EXPORT
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::community)]
+    pub(crate) communities: Vec<u32>,
+    /// Large communities, such as 65001:1:2
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::large_community)]
+    pub(crate) large_communities: Vec<String>,
+    /// Path identifier, where a prefix gets several paths
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) path_id: u32,
+}
+
+/// `rib inject`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InjectArgs {
+    /// The table dump (TABLE_DUMP or TABLE_DUMP_V2)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mrt: PathBuf,
+    /// Inject so many routes at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Take the routes of this peer of the dump; otherwise the first route of each prefix
+    #[arg(long, value_name = "N")]
+    pub(crate) peer_index: Option<u16>,
+}

@@ -1,0 +1,34 @@
+//! The commands, a module each.
+
+mod daemon;
+mod inject;
+mod neighbor;
+mod rib;
+mod routes;
+
+use crate::args::{Args, Command};
+use crate::connect::{self, Connection};
+use crate::error::CliError;
+use crate::output::Out;
+
+/// Carries out the command.
+///
+/// # Errors
+/// See [`CliError`].
+pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
+    // What makes no sense is said whether the daemon runs or not.
+    match &args.command {
+        Command::Neighbor(n) => neighbor::check(n)?,
+        Command::Rib(r) => rib::check(r)?,
+        _ => {}
+    }
+    let connection: Connection = connect::connect(&args).await?;
+    match args.command {
+        Command::Global => daemon::global(connection, out).await,
+        Command::Health => daemon::health(connection, out).await,
+        Command::Metrics => daemon::metrics(connection, out).await,
+        Command::Shutdown { reason } => daemon::shutdown(connection, reason, out).await,
+        Command::Neighbor(n) => neighbor::run(connection, n, out).await,
+        Command::Rib(r) => rib::run(connection, r, out).await,
+    }
+}

@@ -1,0 +1,230 @@
+//! `neighbor`: the table of all, everything about one, enable and disable.
+
+use std::io;
+use std::net::IpAddr;
+
+use grpc::v1::neighbor_service_client::NeighborServiceClient;
+use grpc::v1::{
+    DisableNeighborRequest, EnableNeighborRequest, GetNeighborStateRequest, ListNeighborsRequest,
+    MessageCounts, NeighborConfig, NeighborState, SessionState,
+};
+
+use crate::args::{NeighborAction, NeighborArgs};
+use crate::connect::{Connection, MAX_ANSWER};
+use crate::error::CliError;
+use crate::output::table::{Cell, Column, Paint, Row, Table};
+use crate::output::{Out, json, text};
+
+/// Refuses an action without a neighbor.
+pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
+    if args.address.is_none() && args.action.is_some() {
+        return Err(CliError::Usage("which neighbor? rustbgpctl neighbor ADDR enable|disable".to_owned()));
+    }
+    Ok(())
+}
+
+/// `neighbor ..`.
+pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Out) -> Result<(), CliError> {
+    let mut client = NeighborServiceClient::new(connection).max_decoding_message_size(MAX_ANSWER);
+    let Some(address) = args.address else {
+        let neighbors = client.list_neighbors(ListNeighborsRequest {}).await?.into_inner().neighbors;
+        return print_all(&neighbors, out);
+    };
+    match args.action {
+        None => {
+            let request = GetNeighborStateRequest { address: address.to_string() };
+            print_one(&client.get_neighbor_state(request).await?.into_inner(), out)
+        }
+        Some(NeighborAction::Enable) => enable(&mut client, address, out).await,
+        Some(NeighborAction::Disable { reason }) => {
+            let request =
+                DisableNeighborRequest { address: address.to_string(), reason: reason.unwrap_or_default() };
+            client.disable_neighbor(request).await?;
+            Ok(out.done(&format!("neighbor {address} disabled"))?)
+        }
+    }
+}
+
+async fn enable(
+    client: &mut NeighborServiceClient<Connection>,
+    address: IpAddr,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    client.enable_neighbor(EnableNeighborRequest { address: address.to_string() }).await?;
+    Ok(out.done(&format!("neighbor {address} enabled"))?)
+}
+
+fn paint(n: &NeighborState) -> Paint {
+    match n.state() {
+        _ if n.disabled => Paint::Red,
+        SessionState::Established => Paint::Green,
+        SessionState::Idle => Paint::Red,
+        _ => Paint::Yellow,
+    }
+}
+
+fn state(n: &NeighborState) -> String {
+    let state = text::state(n.state());
+    if n.disabled { format!("{state} (disabled)") } else { state.to_owned() }
+}
+
+fn uptime(n: &NeighborState) -> String {
+    match n.state() {
+        SessionState::Established => text::duration(n.uptime_seconds),
+        _ => "-".to_owned(),
+    }
+}
+
+/// A description that says more than the address.
+fn description(c: &NeighborConfig) -> &str {
+    if c.description == c.address { "" } else { &c.description }
+}
+
+fn print_all(neighbors: &[NeighborState], out: &mut Out) -> Result<(), CliError> {
+    if out.json {
+        return Ok(out.document(&json::list(neighbors, json::neighbor))?);
+    }
+    if neighbors.is_empty() {
+        return Ok(out.line("no neighbors are configured")?);
+    }
+    let columns = [
+        Column::left("Neighbor"),
+        Column::right("AS"),
+        Column::left("State"),
+        Column::right("Uptime"),
+        Column::right("Received"),
+        Column::right("Sent"),
+        Column::left("Description").shrinking(),
+    ];
+    let rows: Vec<Row> = neighbors
+        .iter()
+        .map(|n| {
+            let c = n.config.clone().unwrap_or_default();
+            vec![
+                Cell::from(&c.address),
+                Cell::from(c.remote_asn),
+                Cell::painted(state(n), paint(n)),
+                Cell::from(uptime(n)),
+                Cell::from(n.prefixes_received),
+                Cell::from(n.prefixes_sent),
+                Cell::from(description(&c)),
+            ]
+        })
+        .collect();
+    Ok(Table::print(&columns, &rows, out)?)
+}
+
+fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
+    if out.json {
+        return Ok(out.document(&json::neighbor(n))?);
+    }
+    let c = n.config.clone().unwrap_or_default();
+    out.line(format!("Neighbor {}, AS {}", c.address, c.remote_asn))?;
+    print_config(&c, out)?;
+    let state = paint(n).on(&state(n), out.color);
+    match n.state() {
+        SessionState::Established => field(out, "State", &format!("{state} for {}", uptime(n)))?,
+        _ => field(out, "State", &state)?,
+    }
+    field(out, "Last error", &n.last_error)?;
+    field(out, "Flaps", &n.flap_count.to_string())?;
+    print_session(n, &c, out)?;
+    out.line("")?;
+    print_counters(n, out)?;
+    Ok(())
+}
+
+/// A line, where there is something to say.
+fn field(out: &mut Out, name: &str, value: &str) -> io::Result<()> {
+    if value.is_empty() { Ok(()) } else { out.line(format!("  {:<22}{value}", format!("{name}:"))) }
+}
+
+fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
+    field(out, "Description", description(c))?;
+    field(out, "Peer group", &c.peer_group)?;
+    field(out, "Families", &c.families.join(", "))?;
+    let mut options = Vec::new();
+    for (on, name) in [
+        (c.md5, "TCP-MD5"),
+        (c.ttl_security, "GTSM"),
+        (c.route_server_client, "route-server client"),
+        (c.add_path_receive, "add-path receive"),
+        (c.add_path_send, "add-path send"),
+    ] {
+        if on {
+            options.push(name.to_owned());
+        }
+    }
+    if !c.remove_private_as.is_empty() {
+        options.push(format!("remove private AS: {}", c.remove_private_as));
+    }
+    if c.max_prefixes > 0 {
+        options.push(format!("at most {} prefixes", c.max_prefixes));
+    }
+    field(out, "Options", &options.join(", "))
+}
+
+fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
+    let hold = match n.state() {
+        SessionState::Established => {
+            format!("{} s negotiated, {} s configured", n.negotiated_hold_time, c.hold_time)
+        }
+        _ => format!("{} s configured", c.hold_time),
+    };
+    field(out, "Hold time", &hold)?;
+    field(out, "Router ID", &n.router_id)?;
+    if !n.local_address.is_empty() || !n.remote_address.is_empty() {
+        field(out, "Connection", &format!("{} to {}", n.local_address, n.remote_address))?;
+    }
+    field(out, "Negotiated", &n.negotiated_families.join(", "))?;
+    capabilities(out, "Capabilities sent", &n.capabilities_sent)?;
+    capabilities(out, "Capabilities received", &n.capabilities_received)
+}
+
+fn capabilities(out: &mut Out, name: &str, list: &[String]) -> io::Result<()> {
+    if list.is_empty() {
+        return Ok(());
+    }
+    out.line(format!("  {name}:"))?;
+    list.iter().try_for_each(|c| out.line(format!("    {c}")))
+}
+
+fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
+    let columns = [Column::left("  Prefixes"), Column::right("Received"), Column::right("Sent")];
+    let rows: Vec<Row> = n
+        .prefixes
+        .iter()
+        .map(|p| vec![Cell::from(format!("  {}", p.family)), Cell::from(p.received), Cell::from(p.sent)])
+        .collect();
+    Table::print(&columns, &rows, out)?;
+    out.line("")?;
+    let (received, sent) = (n.messages_received.unwrap_or_default(), n.messages_sent.unwrap_or_default());
+    let columns = [Column::left("  Messages"), Column::right("Received"), Column::right("Sent")];
+    type Count = fn(&MessageCounts) -> u64;
+    let kinds: [(&str, Count); 5] = [
+        ("OPEN", |m| m.open),
+        ("UPDATE", |m| m.update),
+        ("NOTIFICATION", |m| m.notification),
+        ("KEEPALIVE", |m| m.keepalive),
+        ("ROUTE-REFRESH", |m| m.route_refresh),
+    ];
+    let rows: Vec<Row> = kinds
+        .iter()
+        .map(|(name, f)| {
+            vec![Cell::from(format!("  {name}")), Cell::from(f(&received)), Cell::from(f(&sent))]
+        })
+        .collect();
+    Table::print(&columns, &rows, out)?;
+    out.line("")?;
+    field(out, "Queued", &format!("{} octets", n.queued_octets))?;
+    for (name, count) in [
+        ("AS path loops", n.as_loops),
+        ("Treated as withdraw", n.treated_as_withdraw),
+        ("Attributes dropped", n.attributes_discarded),
+    ] {
+        if count > 0 {
+            field(out, name, &count.to_string())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The API's messages as JSON: the same field names, communities as text, absent values left out.
+
+use grpc::v1;
+use serde_json::{Map, Value, json};
+
+use super::text;
+
+/// A route.
+pub(crate) fn route(route: &v1::Route) -> Value {
+    let mut object = object(json!({
+        "prefix": route.prefix,
+        "prefix_length": route.prefix_length,
+        "next_hop": route.next_hop,
+        "peer_address": route.peer_address,
+        "origin": route.origin,
+        "as_path": route.as_path,
+        "best": route.best,
+        "communities": strings(&route.communities, |c| text::community_number(*c)),
+        "extended_communities": strings(&route.extended_communities, |c| text::extended_community(*c)),
+        "large_communities": route.large_communities,
+        "path_id": route.path_id,
+    }));
+    let mut add = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(key.to_owned(), value);
+        }
+    };
+    let given = |s: &String| (!s.is_empty()).then(|| json!(s));
+    add("local_pref", route.has_local_pref.then(|| json!(route.local_pref)));
+    add("med", route.has_med.then(|| json!(route.med)));
+    add("validation_state", given(&route.validation_state));
+    add("aspa_state", given(&route.aspa_state));
+    add("link_local_next_hop", given(&route.link_local_next_hop));
+    let segments =
+        || route.as_path_segments.iter().map(|s| json!({ "set": s.set, "asns": s.asns })).collect();
+    add("as_path_segments", (!route.as_path_segments.is_empty()).then(segments));
+    Value::Object(object)
+}
+
+/// A neighbor.
+pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
+    json!({
+        "config": n.config.as_ref().map(config),
+        "state": text::state(n.state()),
+        "uptime_seconds": n.uptime_seconds,
+        "prefixes_received": n.prefixes_received,
+        "prefixes_sent": n.prefixes_sent,
+        "updates_received": n.updates_received,
+        "updates_sent": n.updates_sent,
+        "notifications_received": n.notifications_received,
+        "notifications_sent": n.notifications_sent,
+        "flap_count": n.flap_count,
+        "last_error": n.last_error,
+        "is_dynamic": n.is_dynamic,
+        "disabled": n.disabled,
+        "negotiated_hold_time": n.negotiated_hold_time,
+        "negotiated_families": n.negotiated_families,
+        "capabilities_sent": n.capabilities_sent,
+        "capabilities_received": n.capabilities_received,
+        "local_address": n.local_address,
+        "remote_address": n.remote_address,
+        "router_id": n.router_id,
+        "messages_received": n.messages_received.as_ref().map(messages),
+        "messages_sent": n.messages_sent.as_ref().map(messages),
+        "prefixes": list(&n.prefixes, prefixes),
+        "queued_octets": n.queued_octets,
+        "as_loops": n.as_loops,
+        "treated_as_withdraw": n.treated_as_withdraw,
+        "attributes_discarded": n.attributes_discarded,
+    })
+}
+
+fn config(c: &v1::NeighborConfig) -> Value {
+    json!({
+        "address": c.address,
+        "remote_asn": c.remote_asn,
+        "description": c.description,
+        "hold_time": c.hold_time,
+        "max_prefixes": c.max_prefixes,
+        "families": c.families,
+        "remove_private_as": c.remove_private_as,
+        "peer_group": c.peer_group,
+        "route_server_client": c.route_server_client,
+        "add_path_receive": c.add_path_receive,
+        "add_path_send": c.add_path_send,
+        "add_path_send_max": c.add_path_send_max,
+        "md5": c.md5,
+        "ttl_security": c.ttl_security,
+    })
+}
+
+fn messages(m: &v1::MessageCounts) -> Value {
+    json!({
+        "open": m.open,
+        "update": m.update,
+        "notification": m.notification,
+        "keepalive": m.keepalive,
+        "route_refresh": m.route_refresh,
+    })
+}
+
+fn prefixes(p: &v1::FamilyPrefixes) -> Value {
+    json!({ "family": p.family, "received": p.received, "sent": p.sent })
+}
+
+/// `global`.
+pub(crate) fn global(g: &v1::GlobalState) -> Value {
+    json!({ "asn": g.asn, "router_id": g.router_id, "listen_port": g.listen_port, "version": g.version })
+}
+
+/// `health`.
+pub(crate) fn health(h: &v1::HealthResponse) -> Value {
+    json!({
+        "healthy": h.healthy,
+        "uptime_seconds": h.uptime_seconds,
+        "active_peers": h.active_peers,
+        "total_routes": h.total_routes,
+        "unavailable": h.unavailable,
+    })
+}
+
+/// `rib summary`.
+pub(crate) fn summary(s: &v1::RibSummaryResponse) -> Value {
+    let family = |f: &v1::FamilyTables| {
+        json!({
+            "family": f.family,
+            "loc_rib_prefixes": f.loc_rib_prefixes,
+            "adj_rib_in_routes": f.adj_rib_in_routes,
+            "adj_rib_out_routes": f.adj_rib_out_routes,
+        })
+    };
+    let neighbor = |n: &v1::NeighborTables| {
+        json!({
+            "address": n.address,
+            "description": n.description,
+            "families": list(&n.families, prefixes),
+        })
+    };
+    json!({
+        "families": list(&s.families, family),
+        "neighbors": list(&s.neighbors, neighbor),
+        "attribute_sets": s.attribute_sets,
+    })
+}
+
+/// A list.
+pub(crate) fn list<T>(items: &[T], f: impl Fn(&T) -> Value) -> Value {
+    Value::Array(items.iter().map(f).collect())
+}
+
+fn strings<T>(items: &[T], f: impl Fn(&T) -> String) -> Value {
+    list(items, |i| Value::String(f(i)))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Values as people write them.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use grpc::v1::{AsPathSegment, Route, SessionState};
+
+/// Communities that have names (IANA "BGP Well-known Communities").
+pub(crate) const WELL_KNOWN: [(u32, &str); 9] = [
+    (0xffff_ff01, "NO_EXPORT"),
+    (0xffff_ff02, "NO_ADVERTISE"),
+    (0xffff_ff03, "NO_EXPORT_SUBCONFED"),
+    (0xffff_ff04, "NOPEER"),
+    (0xffff_0000, "GRACEFUL_SHUTDOWN"),
+    (0xffff_0001, "ACCEPT_OWN"),
+    (0xffff_0006, "LLGR_STALE"),
+    (0xffff_0007, "NO_LLGR"),
+    (0xffff_029a, "BLACKHOLE"),
+];
+
+/// A community as `asn:value`.
+pub(crate) fn community_number(c: u32) -> String {
+    format!("{}:{}", c >> 16, c & 0xffff)
+}
+
+/// A community by its name, or as `asn:value`.
+pub(crate) fn community(c: u32) -> String {
+    WELL_KNOWN
+        .iter()
+        .find(|(value, _)| *value == c)
+        .map_or_else(|| community_number(c), |(_, name)| (*name).to_owned())
+}
+
+/// An extended community: route targets and origins as `RT:..` and `RO:..` (RFC 4360, RFC 5668), others in
+/// hexadecimal digits.
+pub(crate) fn extended_community(c: u64) -> String {
+    let [kind, sub, a, b, x, y, z, w] = c.to_be_bytes();
+    let name = match sub {
+        2 => "RT",
+        3 => "RO",
+        _ => return format!("0x{c:016x}"),
+    };
+    match kind {
+        0 => format!("{name}:{}:{}", u16::from_be_bytes([a, b]), u32::from_be_bytes([x, y, z, w])),
+        1 => format!("{name}:{}:{}", Ipv4Addr::new(a, b, x, y), u16::from_be_bytes([z, w])),
+        2 => format!("{name}:{}:{}", u32::from_be_bytes([a, b, x, y]), u16::from_be_bytes([z, w])),
+        _ => format!("0x{c:016x}"),
+    }
+}
+
+/// An AS_PATH: numbers in a row, AS_SETs in braces.
+pub(crate) fn as_path(route: &Route) -> String {
+    let one = [AsPathSegment { set: false, asns: route.as_path.clone() }];
+    let segments = if route.as_path_segments.is_empty() { &one[..] } else { &route.as_path_segments };
+    let mut text = String::new();
+    for segment in segments.iter().filter(|s| !s.asns.is_empty()) {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let numbers: Vec<String> = segment.asns.iter().map(u32::to_string).collect();
+        // Writing into a String does not fail.
+        let _ = match segment.set {
+            true => write!(text, "{{{}}}", numbers.join(",")),
+            false => write!(text, "{}", numbers.join(" ")),
+        };
+    }
+    text
+}
+
+/// ORIGIN, in full.
+pub(crate) fn origin(origin: u32) -> &'static str {
+    match origin {
+        0 => "IGP",
+        1 => "EGP",
+        _ => "incomplete",
+    }
+}
+
+/// ORIGIN as a letter.
+pub(crate) fn origin_letter(origin: u32) -> &'static str {
+    match origin {
+        0 => "i",
+        1 => "e",
+        _ => "?",
+    }
+}
+
+/// State of a session.
+pub(crate) fn state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Unspecified => "Unknown",
+        SessionState::Idle => "Idle",
+        SessionState::Connect => "Connect",
+        SessionState::Active => "Active",
+        SessionState::OpenSent => "OpenSent",
+        SessionState::OpenConfirm => "OpenConfirm",
+        SessionState::Established => "Established",
+    }
+}
+
+/// A time span, in at most two units.
+pub(crate) fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{days}d {}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h {:02}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m {:02}s", seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
+}
+
+/// What a list is in one cell.
+pub(crate) fn list<T>(items: &[T], f: impl Fn(&T) -> String) -> String {
+    items.iter().map(f).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_look_as_people_write_them() {
+        assert_eq!(community(65001 << 16 | 100), "65001:100");
+        assert_eq!(community(0xffff_ff01), "NO_EXPORT");
+        assert_eq!(extended_community(0x0002_fde9_0000_0064), "RT:65001:100");
+        assert_eq!(extended_community(0x0103_c000_0201_0007), "RO:192.0.2.1:7");
+        assert_eq!(extended_community(0x0202_0001_0000_0007), "RT:65536:7");
+        assert_eq!(extended_community(0x8006_0000_0000_0000), "0x8006000000000000");
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3_660, "1h 01m"), (90_000, "1d 1h")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn paths_show_their_sets() {
+        let mut route = Route { as_path: vec![65001, 65002], ..Route::default() };
+        assert_eq!(as_path(&route), "65001 65002");
+        route.as_path_segments = vec![
+            AsPathSegment { set: false, asns: vec![65001] },
+            AsPathSegment { set: true, asns: vec![65002, 65003] },
+        ];
+        assert_eq!(as_path(&route), "65001 {65002,65003}");
+        assert_eq!(as_path(&Route::default()), "");
+    }
+}

@@ -1,0 +1,68 @@
+//! ControlService: the daemon as a program.
+
+use std::sync::Arc;
+
+use grpc::v1::control_service_server::ControlService;
+use grpc::v1::{
+    HealthRequest, HealthResponse, MetricsRequest, MetricsResponse, ShutdownRequest, ShutdownResponse,
+    TriggerMrtDumpRequest, TriggerMrtDumpResponse,
+};
+use ipc::control_session::FsmState;
+use ipc::parent_control::Intent;
+use tonic::{Request, Response, Status};
+
+use crate::app::App;
+use crate::error::not_yet;
+use crate::metrics;
+use crate::services::neighbor::check_reason;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Control(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl ControlService for Control {
+    /// Answers also while an engine is away: that is what it is for.
+    async fn get_health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
+        let app = &self.0;
+        let (sessions, counters) = tokio::join!(app.sessions(None), app.counters());
+        let mut unavailable = Vec::new();
+        if sessions.is_err() {
+            unavailable.push("session".to_owned());
+        }
+        if counters.is_err() {
+            unavailable.push("rde".to_owned());
+        }
+        let established =
+            sessions.map_or(0, |s| s.values().filter(|p| p.state == FsmState::Established).count());
+        let routes: u64 = counters.map_or(0, |c| c.tables.loc_rib.iter().sum());
+        Ok(Response::new(HealthResponse {
+            healthy: unavailable.is_empty() && app.try_view().is_some(),
+            uptime_seconds: app.uptime().as_secs(),
+            active_peers: u32::try_from(established).unwrap_or(u32::MAX),
+            total_routes: u32::try_from(routes).unwrap_or(u32::MAX),
+            unavailable,
+        }))
+    }
+
+    async fn get_metrics(&self, _: Request<MetricsRequest>) -> Result<Response<MetricsResponse>, Status> {
+        Ok(Response::new(MetricsResponse { prometheus_text: metrics::render(&self.0).await }))
+    }
+
+    async fn shutdown(
+        &self,
+        request: Request<ShutdownRequest>,
+    ) -> Result<Response<ShutdownResponse>, Status> {
+        let reason = check_reason(request.into_inner().reason)?;
+        tracing::info!(%reason, "shutdown initiated via gRPC");
+        self.0.intend(Intent::Shutdown { reason }).await?;
+        Ok(Response::new(ShutdownResponse {}))
+    }
+
+    async fn trigger_mrt_dump(
+        &self,
+        _: Request<TriggerMrtDumpRequest>,
+    ) -> Result<Response<TriggerMrtDumpResponse>, Status> {
+        Err(not_yet("TriggerMrtDump"))
+    }
+}

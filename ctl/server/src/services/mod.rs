@@ -1,0 +1,49 @@
+//! The gRPC services, one module each.
+
+mod control;
+mod global;
+mod injection;
+mod neighbor;
+mod peer_group;
+mod policy;
+mod rib;
+
+use std::sync::Arc;
+
+use grpc::v1::control_service_server::ControlServiceServer;
+use grpc::v1::global_service_server::GlobalServiceServer;
+use grpc::v1::injection_service_server::InjectionServiceServer;
+use grpc::v1::neighbor_service_server::NeighborServiceServer;
+use grpc::v1::peer_group_service_server::PeerGroupServiceServer;
+use grpc::v1::policy_service_server::PolicyServiceServer;
+use grpc::v1::rib_service_server::RibServiceServer;
+use tonic::service::Routes;
+
+use crate::app::App;
+
+/// All services.
+pub(crate) fn all(app: Arc<App>) -> Routes {
+    Routes::new(GlobalServiceServer::new(global::Global(Arc::clone(&app))))
+        .add_service(NeighborServiceServer::new(neighbor::Neighbor(Arc::clone(&app))))
+        .add_service(PolicyServiceServer::new(policy::Policy))
+        .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup))
+        .add_service(RibServiceServer::new(rib::Rib(Arc::clone(&app))))
+        .add_service(InjectionServiceServer::new(injection::Injection(Arc::clone(&app))))
+        .add_service(ControlServiceServer::new(control::Control(app)))
+}
+
+/// A service none of whose RPCs this version implements: each answers UNIMPLEMENTED and its name.
+macro_rules! unimplemented_service {
+    ($service:path, $for:ident: $($method:ident($request:ident) -> $response:ident, $name:literal;)*) => {
+        #[tonic::async_trait]
+        impl $service for $for {
+            $(async fn $method(
+                &self,
+                _: tonic::Request<grpc::v1::$request>,
+            ) -> Result<tonic::Response<grpc::v1::$response>, tonic::Status> {
+                Err($crate::error::not_yet($name))
+            })*
+        }
+    };
+}
+use unimplemented_service;

@@ -1,0 +1,128 @@
+//! NeighborService: what neighbors are configured to be and what they do.
+
+use std::sync::Arc;
+
+use grpc::v1::neighbor_service_server::NeighborService;
+use grpc::v1::{
+    AddDynamicNeighborRequest, AddDynamicNeighborResponse, AddNeighborRequest, AddNeighborResponse,
+    DeleteDynamicNeighborRequest, DeleteDynamicNeighborResponse, DeleteNeighborRequest,
+    DeleteNeighborResponse, DisableNeighborRequest, DisableNeighborResponse, EnableNeighborRequest,
+    EnableNeighborResponse, GetNeighborStateRequest, ListDynamicNeighborsRequest,
+    ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse, NeighborState,
+    SoftResetInRequest, SoftResetInResponse,
+};
+use ipc::parent_control::Intent;
+use tonic::{Request, Response, Status};
+
+use crate::app::App;
+use crate::convert;
+use crate::error::{invalid, not_yet};
+
+/// The longest shutdown communication, in octets (RFC 9003 §2).
+const MAX_REASON: usize = 255;
+
+/// Checks a shutdown communication.
+///
+/// # Errors
+/// INVALID_ARGUMENT where it is too long.
+pub(super) fn check_reason(reason: String) -> Result<String, Status> {
+    if reason.len() <= MAX_REASON {
+        return Ok(reason);
+    }
+    let what =
+        format!("has {} octets, and a shutdown communication holds {MAX_REASON} (RFC 9003)", reason.len());
+    Err(invalid("reason", reason, what))
+}
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Neighbor(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl NeighborService for Neighbor {
+    async fn list_neighbors(
+        &self,
+        _: Request<ListNeighborsRequest>,
+    ) -> Result<Response<ListNeighborsResponse>, Status> {
+        let view = self.0.view()?;
+        let (sessions, counters) = tokio::try_join!(self.0.sessions(None), self.0.counters())?;
+        let neighbors = view
+            .peers
+            .values()
+            .map(|p| convert::neighbor(p, sessions.get(&p.id), counters.peers.get(&p.id)))
+            .collect();
+        Ok(Response::new(ListNeighborsResponse { neighbors }))
+    }
+
+    async fn get_neighbor_state(
+        &self,
+        request: Request<GetNeighborStateRequest>,
+    ) -> Result<Response<NeighborState>, Status> {
+        let peer = self.0.peer("address", &request.get_ref().address)?;
+        let (sessions, counters) = tokio::try_join!(self.0.sessions(Some(peer.id)), self.0.counters())?;
+        let state = convert::neighbor(&peer, sessions.get(&peer.id), counters.peers.get(&peer.id));
+        Ok(Response::new(state))
+    }
+
+    async fn enable_neighbor(
+        &self,
+        request: Request<EnableNeighborRequest>,
+    ) -> Result<Response<EnableNeighborResponse>, Status> {
+        let address = self.0.peer("address", &request.get_ref().address)?.address;
+        self.0.intend(Intent::EnableNeighbor { address }).await?;
+        Ok(Response::new(EnableNeighborResponse {}))
+    }
+
+    async fn disable_neighbor(
+        &self,
+        request: Request<DisableNeighborRequest>,
+    ) -> Result<Response<DisableNeighborResponse>, Status> {
+        let request = request.into_inner();
+        let address = self.0.peer("address", &request.address)?.address;
+        let reason = check_reason(request.reason)?;
+        self.0.intend(Intent::DisableNeighbor { address, reason }).await?;
+        Ok(Response::new(DisableNeighborResponse {}))
+    }
+
+    async fn add_neighbor(
+        &self,
+        _: Request<AddNeighborRequest>,
+    ) -> Result<Response<AddNeighborResponse>, Status> {
+        Err(not_yet("AddNeighbor"))
+    }
+
+    async fn delete_neighbor(
+        &self,
+        _: Request<DeleteNeighborRequest>,
+    ) -> Result<Response<DeleteNeighborResponse>, Status> {
+        Err(not_yet("DeleteNeighbor"))
+    }
+
+    async fn soft_reset_in(
+        &self,
+        _: Request<SoftResetInRequest>,
+    ) -> Result<Response<SoftResetInResponse>, Status> {
+        Err(not_yet("SoftResetIn"))
+    }
+
+    async fn list_dynamic_neighbors(
+        &self,
+        _: Request<ListDynamicNeighborsRequest>,
+    ) -> Result<Response<ListDynamicNeighborsResponse>, Status> {
+        Err(not_yet("ListDynamicNeighbors"))
+    }
+
+    async fn add_dynamic_neighbor(
+        &self,
+        _: Request<AddDynamicNeighborRequest>,
+    ) -> Result<Response<AddDynamicNeighborResponse>, Status> {
+        Err(not_yet("AddDynamicNeighbor"))
+    }
+
+    async fn delete_dynamic_neighbor(
+        &self,
+        _: Request<DeleteDynamicNeighborRequest>,
+    ) -> Result<Response<DeleteDynamicNeighborResponse>, Status> {
+        Err(not_yet("DeleteDynamicNeighbor"))
+    }
+}

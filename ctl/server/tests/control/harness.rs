@@ -1,0 +1,441 @@
+//! Runs the real rustbgpd-control and plays the other processes around it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bgp::{Family, FamilySet, NextHop};
+use hyper_util::rt::TokioIo;
+use ipc::channel::{Link, Sender, pair};
+use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, Speaker};
+use ipc::control_rde::{
+    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, RouteFilter, RouteView,
+    Segment, Table, TableCounters,
+};
+use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
+use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
+use ipc::{Generation, PeerId, QueryId, Role};
+use ipnet::IpNet;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tonic::transport::{Channel, Endpoint};
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What the played processes saw and what they are to say.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) intents: Vec<Intent>,
+    pub(crate) refuse_intents: Option<IntentError>,
+    pub(crate) routes: BTreeMap<(IpNet, Option<PeerId>, u32), RouteView>,
+    pub(crate) questions: Vec<(Table, RouteFilter, Option<Cursor>, u32)>,
+    pub(crate) injected: Vec<InjectedRoute>,
+    pub(crate) inject_messages: usize,
+    pub(crate) cancelled: Vec<QueryId>,
+    /// rde hears, and says nothing.
+    pub(crate) silent: bool,
+}
+
+pub(crate) type Shared = Arc<Mutex<World>>;
+
+pub(crate) struct Control {
+    child: Option<Child>,
+    pub(crate) parent: Sender<ParentToControl>,
+    pub(crate) said: mpsc::UnboundedReceiver<ControlToParent>,
+    pub(crate) world: Shared,
+    pub(crate) dir: tempfile::TempDir,
+    /// Counts changes of the world, to wait for one.
+    changes: watch::Receiver<u64>,
+    change: watch::Sender<u64>,
+    parent_task: tokio::task::JoinHandle<()>,
+}
+
+pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
+    ControlPeer {
+        id: PeerId(id),
+        address: address.parse().unwrap(),
+        remote_asn: 65000 + u32::from(id),
+        description: format!("peer {id}"),
+        hold_time: 90,
+        max_prefixes: 0,
+        families: FamilySet::EMPTY.with(Family::Ipv4Unicast).with(Family::Ipv6Unicast),
+        remove_private_as: String::new(),
+        peer_group: String::new(),
+        route_server_client: false,
+        add_path_receive: false,
+        add_path_send: false,
+        add_path_send_max: 0,
+        md5: id == 1,
+        ttl_security: false,
+    }
+}
+
+pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
+    let up = state == FsmState::Established;
+    PeerStatus {
+        peer: PeerId(id),
+        state,
+        disabled: false,
+        uptime_seconds: if up { 77 } else { 0 },
+        flap_count: 2,
+        last_error: "hold timer expired".into(),
+        received: MessageCounts { open: 3, update: 10, notification: 1, keepalive: 20, route_refresh: 0 },
+        sent: MessageCounts { open: 3, update: 11, notification: 2, keepalive: 21, route_refresh: 1 },
+        hold_time: if up { 30 } else { 0 },
+        families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
+        capabilities_received: vec!["4-octet AS 65001".into()],
+        capabilities_sent: vec!["route refresh".into()],
+        local: Some("192.0.2.254:179".parse().unwrap()),
+        remote: Some("192.0.2.1:40000".parse().unwrap()),
+        router_id: Some("10.9.9.9".parse().unwrap()),
+        queued_octets: 5,
+    }
+}
+
+pub(crate) fn route(prefix: &str, peer: Option<u16>) -> RouteView {
+    let prefix: IpNet = prefix.parse().unwrap();
+    let next_hop = match prefix {
+        IpNet::V4(_) => NextHop::V4("192.0.2.1".parse().unwrap()),
+        IpNet::V6(_) => NextHop::V6Pair("2001:db8::1".parse().unwrap(), "fe80::1".parse().unwrap()),
+    };
+    RouteView {
+        prefix,
+        peer: peer.map(PeerId),
+        path_id: 0,
+        best: true,
+        origin: 0,
+        as_path: vec![Segment { set: false, asns: vec![65001, 65010] }],
+        next_hop,
+        local_pref: None,
+        med: Some(0),
+        communities: vec![65001 << 16 | 100],
+        extended_communities: vec![],
+        large_communities: vec![(65001, 1, 2)],
+    }
+}
+
+impl Control {
+    /// Starts the process with two peers and the given world around it; no listener yet.
+    pub(crate) async fn start() -> Control {
+        let (ours, theirs) = pair().unwrap();
+        let child = Command::new("sh")
+            .arg("-c")
+            .arg("exec \"$0\" 3<&0 0</dev/null")
+            .arg(env!("CARGO_BIN_EXE_rustbgpd-control"))
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RUSTBGPD_LOG", "text:warn")
+            .stdin(Stdio::from(theirs))
+            .spawn()
+            .unwrap();
+        let mut link = Link::<ParentToControl, ControlToParent>::from_fd(ours, Role::Control).unwrap();
+        soon(link.greet(Role::Parent)).await.unwrap();
+        let (parent, mut rx) = link.split();
+        let (change, changes) = watch::channel(0);
+        let world = Shared::default();
+        let (say, said) = mpsc::unbounded_channel();
+        let parent_task = tokio::spawn({
+            let (world, parent, change) = (Arc::clone(&world), parent.clone(), change.clone());
+            async move {
+                while let Ok(received) = rx.recv().await {
+                    if let ControlToParent::Intent { id, intent } = &received.message {
+                        let result = {
+                            let mut world = world.lock().unwrap();
+                            world.intents.push(intent.clone());
+                            world.refuse_intents.clone().map_or(Ok(()), Err)
+                        };
+                        let _ = parent.send(&ParentToControl::IntentReply { id: *id, result }).await;
+                    }
+                    let _ = say.send(received.message);
+                    change.send_modify(|n| *n += 1);
+                }
+            }
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let mut control = Control {
+            child: Some(child),
+            parent,
+            said,
+            world,
+            dir,
+            changes,
+            change,
+            parent_task: parent_task,
+        };
+        // Not in the order of their addresses.
+        control.configure(1, vec![peer(2, "2001:db8::2"), peer(1, "192.0.2.1"), peer(3, "10.0.0.9")]).await;
+        control
+    }
+
+    /// Stages and commits a configuration.
+    pub(crate) async fn configure(&mut self, generation: u64, peers: Vec<ControlPeer>) {
+        let generation = Generation(generation);
+        let global = ControlGlobal {
+            speaker: Speaker { asn: 64999, router_id: "192.0.2.254".parse().unwrap() },
+            listen_port: 1179,
+            version: "rustbgpd 1.2.3".into(),
+        };
+        self.parent.send(&ParentToControl::StageBegin { generation, global }).await.unwrap();
+        for peer in peers {
+            self.parent.send(&ParentToControl::StagePeers(vec![peer])).await.unwrap();
+        }
+        self.parent.send(&ParentToControl::StageEnd).await.unwrap();
+        assert_eq!(soon(self.said.recv()).await, Some(ControlToParent::Staged(generation)));
+        self.parent.send(&ParentToControl::Commit(generation)).await.unwrap();
+        assert_eq!(soon(self.said.recv()).await, Some(ControlToParent::Committed(generation)));
+    }
+
+    /// Starts with both engines played and a Unix listener that permits everything.
+    pub(crate) async fn start_whole() -> (Control, Channel) {
+        let mut control = Control::start().await;
+        control.add_session().await;
+        control.add_rde().await;
+        let path = control.listen_unix("grpc.sock", Access::ReadWrite).await;
+        let channel = unix_channel(path).await;
+        // The engines are linked by tasks of their own.
+        control.until_healthy(&channel).await;
+        (control, channel)
+    }
+
+    pub(crate) async fn until_healthy(&mut self, channel: &Channel) {
+        use grpc::v1::{HealthRequest, control_service_client::ControlServiceClient};
+        let mut client = ControlServiceClient::new(channel.clone());
+        soon(async {
+            while !client.get_health(HealthRequest {}).await.unwrap().into_inner().healthy {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Gives control one end of a link to an engine.
+    pub(crate) async fn hand_over(&self, to: Role) -> OwnedFd {
+        let (ours, theirs) = pair().unwrap();
+        self.parent.send_with_fds(&ParentToControl::Link { to }, &[theirs.as_fd()]).await.unwrap();
+        ours
+    }
+
+    /// Plays a session engine: one peer up, one disabled, one unknown to it.
+    pub(crate) async fn add_session(&mut self) -> tokio::task::JoinHandle<()> {
+        let fd = self.hand_over(Role::Session).await;
+        tokio::spawn(async move {
+            let mut link = Link::<SessionToControl, ControlToSession>::from_fd(fd, Role::Control).unwrap();
+            link.greet(Role::Session).await.unwrap();
+            while let Ok(received) = link.recv().await {
+                let ControlToSession::Peers { id, peer } = received.message;
+                let mut down = status(2, FsmState::Idle);
+                down.disabled = true;
+                let all = [status(1, FsmState::Established), down];
+                let wanted: Vec<_> = all.into_iter().filter(|s| peer.is_none_or(|p| p == s.peer)).collect();
+                let count = wanted.len();
+                for (i, one) in wanted.into_iter().enumerate() {
+                    let reply = SessionToControl::PeersReply { id, peers: vec![one], last: i + 1 == count };
+                    link.send(&reply).await.unwrap();
+                }
+                if count == 0 {
+                    link.send(&SessionToControl::PeersReply { id, peers: vec![], last: true }).await.unwrap();
+                }
+            }
+        })
+    }
+
+    /// A link as rde, greeted and otherwise untouched.
+    pub(crate) async fn raw_rde(&mut self) -> Link<RdeToControl, ControlToRde> {
+        let fd = self.hand_over(Role::Rde).await;
+        let mut link = Link::from_fd(fd, Role::Control).unwrap();
+        soon(link.greet(Role::Rde)).await.unwrap();
+        link
+    }
+
+    /// Plays an rde with the routes of the world.
+    pub(crate) async fn add_rde(&mut self) -> tokio::task::JoinHandle<()> {
+        let fd = self.hand_over(Role::Rde).await;
+        let (world, change) = (Arc::clone(&self.world), self.change.clone());
+        tokio::spawn(async move {
+            let mut link = Link::<RdeToControl, ControlToRde>::from_fd(fd, Role::Control).unwrap();
+            link.greet(Role::Rde).await.unwrap();
+            while let Ok(received) = link.recv().await {
+                let answers = answer(&mut world.lock().unwrap(), received.message);
+                for a in answers {
+                    if link.send(&a).await.is_err() {
+                        return;
+                    }
+                }
+                change.send_modify(|n| *n += 1);
+            }
+        })
+    }
+
+    pub(crate) async fn listen_unix(&self, name: &str, access: Access) -> PathBuf {
+        let path = self.dir.path().join(name);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let kind = ListenerKind::GrpcUnix { access, token: false };
+        let message = ParentToControl::Listener { kind, address: path.display().to_string() };
+        self.parent.send_with_fds(&message, &[listener.as_fd()]).await.unwrap();
+        path
+    }
+
+    /// A TCP listener, with a token if one is given. The address to connect to.
+    pub(crate) async fn listen_tcp(&self, kind: ListenerKind, token: Option<&str>) -> std::net::SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let message = ParentToControl::Listener { kind, address: address.to_string() };
+        match token {
+            None => self.parent.send_with_fds(&message, &[listener.as_fd()]).await.unwrap(),
+            Some(token) => {
+                let file = self.dir.path().join("token");
+                std::fs::write(&file, token).unwrap();
+                let file = File::open(file).unwrap();
+                self.parent.send_with_fds(&message, &[listener.as_fd(), file.as_fd()]).await.unwrap();
+            }
+        }
+        address
+    }
+
+    /// Waits until the played processes have seen something.
+    pub(crate) async fn until(&mut self, mut seen: impl FnMut(&World) -> bool) {
+        let world = Arc::clone(&self.world);
+        soon(async {
+            while !seen(&world.lock().unwrap()) {
+                self.changes.changed().await.unwrap();
+            }
+        })
+        .await;
+    }
+
+    /// Waits for the process to end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        soon(tokio::task::spawn_blocking(move || child.wait().unwrap())).await.unwrap()
+    }
+
+    /// Closes the link as a dying parent does. Only this end is closed: the reader must go as well.
+    pub(crate) fn abandon(&mut self) {
+        self.parent_task.abort();
+        let (other, _) = pair().unwrap();
+        let link = Link::<ParentToControl, ControlToParent>::from_fd(other, Role::Control).unwrap();
+        self.parent = link.split().0;
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
+    if let ControlToRde::Cancel { id } = question {
+        world.cancelled.push(id);
+        return vec![];
+    }
+    if let ControlToRde::ListRoutes { table, filter, after, limit, .. } = &question {
+        world.questions.push((*table, filter.clone(), *after, *limit));
+    }
+    if world.silent {
+        return vec![];
+    }
+    match question {
+        ControlToRde::ListRoutes { id, filter, after, limit, .. } => page(world, id, &filter, after, limit),
+        ControlToRde::Counters { id } => counters(world, id),
+        ControlToRde::Inject { id, routes } => {
+            let count = routes.len() as u32;
+            world.injected.extend(routes);
+            world.inject_messages += 1;
+            vec![RdeToControl::Injected { id, count }]
+        }
+        ControlToRde::Withdraw { id, prefix, path_id } => {
+            let before = world.injected.len();
+            world.injected.retain(|r| (r.prefix, r.path_id) != (prefix, path_id));
+            vec![RdeToControl::Injected { id, count: (before - world.injected.len()) as u32 }]
+        }
+        ControlToRde::Cancel { .. } => unreachable!(),
+    }
+}
+
+fn key(r: &RouteView) -> (IpNet, Option<PeerId>, u32) {
+    (r.prefix, r.peer, r.path_id)
+}
+
+impl World {
+    pub(crate) fn add(&mut self, route: RouteView) {
+        self.routes.insert(key(&route), route);
+    }
+}
+
+fn page(
+    world: &World,
+    id: QueryId,
+    filter: &RouteFilter,
+    after: Option<Cursor>,
+    limit: u32,
+) -> Vec<RdeToControl> {
+    let wanted = |r: &&RouteView| match filter.prefix {
+        Some(p) if filter.longer => p.contains(&r.prefix),
+        Some(p) => p == r.prefix,
+        None => true,
+    };
+    let all: Vec<&RouteView> = world.routes.values().filter(wanted).collect();
+    let total = all.len() as u64;
+    let rest: Vec<&RouteView> =
+        all.into_iter().filter(|r| after.is_none_or(|c| key(r) > (c.prefix, c.peer, c.path_id))).collect();
+    let now: Vec<RouteView> = rest.iter().take(limit as usize).map(|r| (*r).clone()).collect();
+    let next = (now.len() < rest.len()).then(|| now.last()).flatten().map(|r| Cursor {
+        family: if r.prefix.addr().is_ipv4() { Family::Ipv4Unicast } else { Family::Ipv6Unicast },
+        prefix: r.prefix,
+        peer: r.peer,
+        path_id: r.path_id,
+    });
+    let mut answers: Vec<RdeToControl> =
+        now.chunks(50).map(|c| RdeToControl::Routes { id, routes: c.to_vec(), end: None }).collect();
+    answers.push(RdeToControl::Routes { id, routes: vec![], end: Some(PageEnd { next, total }) });
+    answers
+}
+
+fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
+    let tables = TableCounters {
+        loc_rib: [world.routes.len() as u64, 7, 0, 0],
+        adj_rib_in: [100, 50, 0, 0],
+        adj_rib_out: [90, 40, 0, 0],
+        attribute_sets: 33,
+    };
+    let peer = |n: u16| PeerCounters {
+        peer: PeerId(n),
+        received: [10 * u64::from(n), 1, 0, 0],
+        advertised: [5 * u64::from(n), 2, 0, 0],
+        as_loops: 4,
+        treated_as_withdraw: 5,
+        attributes_discarded: 6,
+    };
+    vec![
+        RdeToControl::CountersReply { id, tables, peers: vec![peer(1)], last: false },
+        RdeToControl::CountersReply { id, tables, peers: vec![peer(2)], last: true },
+    ]
+}
+
+/// Does not wait for ever.
+pub(crate) async fn soon<T>(f: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, f).await.expect("in time")
+}
+
+pub(crate) async fn unix_channel(path: PathBuf) -> Channel {
+    Endpoint::from_static("http://localhost")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        }))
+        .await
+        .unwrap()
+}
+
+pub(crate) fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}

@@ -1,0 +1,12 @@
+//! rustbgpd-control as its clients see it: the real binary, with the other processes played.
+
+#![allow(missing_docs, reason = "a test")]
+
+mod harness;
+
+mod access;
+mod injection;
+mod lifecycle;
+mod metrics;
+mod neighbors;
+mod rib;

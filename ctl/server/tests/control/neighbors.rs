@@ -1,0 +1,197 @@
+//! GlobalService, NeighborService, and everything that is not implemented.
+
+use grpc::v1::control_service_client::ControlServiceClient;
+use grpc::v1::global_service_client::GlobalServiceClient;
+use grpc::v1::neighbor_service_client::NeighborServiceClient;
+use grpc::v1::{
+    DisableNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest, GetNeighborStateRequest,
+    HealthRequest, ListNeighborsRequest, SessionState, SetGlobalRequest, error_detail,
+};
+use ipc::parent_control::{Intent, IntentError};
+use prost::Message;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Request};
+use tonic_prost::ProstCodec;
+
+use crate::harness::{Control, address, peer};
+
+#[tokio::test]
+async fn global_says_who_we_are() {
+    let (_control, channel) = Control::start_whole().await;
+    let mut client = GlobalServiceClient::new(channel);
+    let global = client.get_global(GetGlobalRequest {}).await.unwrap().into_inner();
+    assert_eq!((global.asn, global.router_id.as_str(), global.listen_port), (64999, "192.0.2.254", 1179));
+    assert_eq!(global.version, "rustbgpd 1.2.3");
+    let status = client.set_global(SetGlobalRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().contains("configuration file"));
+}
+
+#[tokio::test]
+async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
+    let (_control, channel) = Control::start_whole().await;
+    let mut client = NeighborServiceClient::new(channel);
+    let all = client.list_neighbors(ListNeighborsRequest {}).await.unwrap().into_inner().neighbors;
+    let addresses: Vec<_> = all.iter().map(|n| n.config.as_ref().unwrap().address.as_str()).collect();
+    assert_eq!(addresses, ["10.0.0.9", "192.0.2.1", "2001:db8::2"]);
+    let states: Vec<_> = all.iter().map(|n| n.state()).collect();
+    assert_eq!(states, [SessionState::Idle, SessionState::Established, SessionState::Idle]);
+    assert!(all[2].disabled);
+
+    let request = GetNeighborStateRequest { address: "192.0.2.1".into() };
+    let one = client.get_neighbor_state(request).await.unwrap().into_inner();
+    assert_eq!(one, all[1]);
+    let config = one.config.unwrap();
+    assert_eq!((config.remote_asn, config.description.as_str(), config.hold_time), (65001, "peer 1", 90));
+    assert_eq!(config.families, ["ipv4_unicast", "ipv6_unicast"]);
+    assert!(config.md5);
+    assert_eq!((one.uptime_seconds, one.flap_count, one.last_error.as_str()), (77, 2, "hold timer expired"));
+    assert_eq!((one.prefixes_received, one.prefixes_sent), (11, 7));
+    assert_eq!((one.updates_received, one.updates_sent), (10, 11));
+    assert_eq!((one.notifications_received, one.notifications_sent), (1, 2));
+    assert_eq!((one.negotiated_hold_time, one.router_id.as_str()), (30, "10.9.9.9"));
+    assert_eq!(
+        (one.local_address.as_str(), one.remote_address.as_str()),
+        ("192.0.2.254:179", "192.0.2.1:40000")
+    );
+    let prefixes: Vec<_> = one.prefixes.iter().map(|p| (p.family.as_str(), p.received, p.sent)).collect();
+    assert_eq!(prefixes, [("ipv4_unicast", 10, 5), ("ipv6_unicast", 1, 2)]);
+    assert_eq!((one.as_loops, one.treated_as_withdraw, one.attributes_discarded), (4, 5, 6));
+}
+
+#[tokio::test]
+async fn a_committed_configuration_replaces_the_view() {
+    let (mut control, channel) = Control::start_whole().await;
+    control.configure(2, vec![peer(4, "203.0.113.7")]).await;
+    let mut client = NeighborServiceClient::new(channel);
+    let all = client.list_neighbors(ListNeighborsRequest {}).await.unwrap().into_inner().neighbors;
+    let addresses: Vec<_> = all.iter().map(|n| n.config.as_ref().unwrap().address.as_str()).collect();
+    assert_eq!(addresses, ["203.0.113.7"]);
+}
+
+/// `google.rpc.Status` as a client library reads it.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[tokio::test]
+async fn unknown_neighbors_are_not_found_with_a_suggestion_and_details() {
+    let (_control, channel) = Control::start_whole().await;
+    let mut client = NeighborServiceClient::new(channel);
+    let mut ask = async |a: &str| {
+        client.get_neighbor_state(GetNeighborStateRequest { address: a.into() }).await.unwrap_err()
+    };
+    let status = ask("192.0.2.2").await;
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().contains("did you mean 192.0.2.1?"), "{}", status.message());
+    let rpc = RpcStatus::decode(status.details()).unwrap();
+    assert_eq!((rpc.code, rpc.message.as_str()), (Code::NotFound as i32, status.message()));
+    assert_eq!(rpc.details[0].type_url, "type.googleapis.com/rustbgpd.v1.ErrorDetail");
+    let detail = ErrorDetail::decode(rpc.details[0].value.as_slice()).unwrap();
+    let Some(error_detail::Kind::Config(config)) = detail.kind else { panic!("{detail:?}") };
+    assert_eq!((config.field_path.as_str(), config.provided_value.as_str()), ("address", "192.0.2.2"));
+
+    assert!(!ask("198.51.100.77").await.message().contains("did you mean"));
+    assert_eq!(ask("peer-one").await.code(), Code::InvalidArgument);
+    assert_eq!(ask("").await.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn enable_and_disable_are_asked_of_the_parent() {
+    let (control, channel) = Control::start_whole().await;
+    let mut client = NeighborServiceClient::new(channel);
+    let disable = |address: &str, reason: &str| DisableNeighborRequest {
+        address: address.into(),
+        reason: reason.into(),
+    };
+    client.enable_neighbor(EnableNeighborRequest { address: "2001:db8::2".into() }).await.unwrap();
+    client.disable_neighbor(disable("192.0.2.1", "maintenance")).await.unwrap();
+    assert_eq!(
+        control.world.lock().unwrap().intents,
+        [
+            Intent::EnableNeighbor { address: address("2001:db8::2") },
+            Intent::DisableNeighbor { address: address("192.0.2.1"), reason: "maintenance".into() },
+        ]
+    );
+    let status = client.disable_neighbor(disable("192.0.2.9", "")).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let status = client.disable_neighbor(disable("192.0.2.1", &"x".repeat(256))).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(control.world.lock().unwrap().intents.len(), 2, "refused requests do not reach the parent");
+
+    for (refusal, code) in [
+        (IntentError::Invalid("no".into()), Code::InvalidArgument),
+        (IntentError::NotFound("no".into()), Code::NotFound),
+        (IntentError::FailedPrecondition("no".into()), Code::FailedPrecondition),
+        (IntentError::Unavailable("no".into()), Code::Unavailable),
+    ] {
+        control.world.lock().unwrap().refuse_intents = Some(refusal);
+        let status = client.disable_neighbor(disable("192.0.2.1", "")).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (code, "no"));
+    }
+}
+
+#[tokio::test]
+async fn health_counts_what_is_up() {
+    let (_control, channel) = Control::start_whole().await;
+    let health = ControlServiceClient::new(channel).get_health(HealthRequest {}).await.unwrap().into_inner();
+    assert!(health.healthy);
+    assert_eq!((health.active_peers, health.total_routes), (1, 7));
+    assert!(health.unavailable.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_implemented_says_so_in_a_sentence() {
+    let (_control, channel) = Control::start_whole().await;
+    let proto = include_str!("../../../../proto/grpc/rustbgpd.proto");
+    let implemented = [
+        "GetGlobal",
+        "ListNeighbors",
+        "GetNeighborState",
+        "EnableNeighbor",
+        "DisableNeighbor",
+        "ListReceivedRoutes",
+        "ListBestRoutes",
+        "ListAdvertisedRoutes",
+        "GetRibSummary",
+        "AddPath",
+        "DeletePath",
+        "InjectRoutes",
+        "Shutdown",
+        "GetHealth",
+        "GetMetrics",
+    ];
+    let mut client = tonic::client::Grpc::new(channel);
+    let (mut service, mut count) = ("", 0);
+    for line in proto.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("service ") {
+            service = rest.trim_end_matches(" {");
+        }
+        let Some(method) = line.strip_prefix("rpc ").and_then(|l| l.split('(').next()) else { continue };
+        if implemented.contains(&method) {
+            continue;
+        }
+        let path = PathAndQuery::try_from(format!("/rustbgpd.v1.{service}/{method}")).unwrap();
+        client.ready().await.unwrap();
+        let codec = ProstCodec::<HealthRequest, HealthRequest>::default();
+        let status = client.unary(Request::new(HealthRequest {}), path, codec).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{method}");
+        assert!(status.message().split(' ').count() > 5, "{method}: {:?}", status.message());
+        count += 1;
+    }
+    assert_eq!(count, 53 - implemented.len());
+}
