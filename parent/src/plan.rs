@@ -111,11 +111,15 @@ fn whole<M>(begin: M, peers: impl Iterator<Item = M>, end: M) -> Vec<M> {
     std::iter::once(begin).chain(peers).chain(std::iter::once(end)).collect()
 }
 
-/// The least TTL that GTSM accepts from a peer: a packet of a peer `multihop` hops away has lost at most
-/// that many less one (RFC 5082 §3).
+/// The least TTL that is accepted from a neighbor, if there is one.
 pub(crate) fn min_ttl(neighbor: &Neighbor) -> Option<u8> {
-    let hops = neighbor.multihop.unwrap_or(1).max(1);
-    neighbor.ttl_security.then_some(u8::MAX - (hops - 1))
+    neighbor.ttl_security.then(|| gtsm_ttl(neighbor.multihop.unwrap_or(1)))
+}
+
+/// The least TTL that GTSM accepts from a peer `hops` away: each router on the way takes one from 255, and
+/// a peer on the link has none on its way (RFC 5082 §3).
+fn gtsm_ttl(hops: u8) -> u8 {
+    u8::MAX - hops.saturating_sub(1)
 }
 
 fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
@@ -172,5 +176,15 @@ fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
         md5: n.md5_password.is_some(),
         ttl_security: n.ttl_security,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gtsm_allows_for_the_routers_on_the_way() {
+        assert_eq!([1, 2, 10, 255].map(gtsm_ttl), [255, 254, 246, 1]);
     }
 }

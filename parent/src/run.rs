@@ -363,6 +363,7 @@ impl Daemon {
         match self.stopping {
             Some(Stopping::Sessions(at)) if at <= now => {
                 tracing::warn!("not all peers could be told about the shutdown in time");
+                self.supervisor.kill(Role::Session);
                 self.end_engines();
             }
             Some(Stopping::Engines(at)) if at <= now => self.kill_engines(),

@@ -287,7 +287,7 @@ impl Supervisor {
     /// An engine did what it must not: it is not trusted any more.
     pub(crate) fn misbehaved(&mut self, role: Role, error: &LinkError) -> Outcome {
         tracing::error!(engine = role.name(), %error, "engine misbehaved: killing it");
-        with_engine!(self, role, e => e.kill());
+        self.kill(role);
         Outcome::Fine
     }
 
@@ -396,11 +396,14 @@ impl Supervisor {
         self.restart_at = [None; 2];
     }
 
+    /// Kills the engine of `role`, if it lives.
+    pub(crate) fn kill(&mut self, role: Role) {
+        with_engine!(self, role, e => e.kill());
+    }
+
     /// Kills what is left.
     pub(crate) fn kill_all(&mut self) {
-        for role in [Role::Session, Role::Rde, Role::Control] {
-            with_engine!(self, role, e => e.kill());
-        }
+        [Role::Session, Role::Rde, Role::Control].into_iter().for_each(|role| self.kill(role));
     }
 }
 

@@ -167,13 +167,10 @@ fn collect_from_text(source: &str, broken: bool, parsed: &mut Parsed) {
         if broken && let Some(after) = secret_word(line) {
             found.push(start + after..value_end(source, start + after, broken));
         }
-        if found.len() > before {
-            suspect = true;
-        } else if harmless {
-            suspect = false;
-        } else if broken && suspect {
+        if broken && suspect && !harmless && !line.contains('=') {
             found.push(start..start + line.trim_end().len());
         }
+        suspect = found.len() > before || suspect && !harmless;
         start += line.len();
     }
     parsed.secrets.append(&mut found);
