@@ -56,6 +56,8 @@ impl Mask {
         let before = source.get(..at).unwrap_or_default();
         let from = before.rfind('\n').map_or(0, |n| n + 1);
         let to = source.get(at..).and_then(|rest| rest.find('\n')).map_or(source.len(), |n| at + n);
+        // A file from elsewhere may end its lines with CR LF.
+        let to = if source.get(at..to).is_some_and(|s| s.ends_with('\r')) { to - 1 } else { to };
         let end = floor_char(source, span.end).clamp(at, to);
         let line = 1 + before.matches('\n').count();
         let mut text = String::new();

@@ -110,9 +110,6 @@ fn check_together(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>, remote
             address,
         );
     }
-    if let (Some(span), Some(_)) = (on(&s.ttl_security), &s.multihop) {
-        only(r, "ttl_security", Some(span), "cannot be combined with multihop", address);
-    }
     let other = s.local_address.as_ref().filter(|l| l.value.is_ipv4() != address.value.is_ipv4());
     let span = other.map(|l| l.span.clone());
     only(r, "local_address", span, "must be of the address family of the neighbor", address);

@@ -182,9 +182,10 @@ pub(crate) struct Neighbor {
     pub passive: bool,
     /// Start administratively down.
     pub shutdown: bool,
-    /// TTL of packets to an external peer that is not on our link.
+    /// TTL of packets to an external peer that is not on our link; with `ttl_security`, how many hops away
+    /// it may be.
     pub multihop: Option<u8>,
-    /// Accept only packets that cannot have been forwarded (GTSM, RFC 5082).
+    /// Accept only packets that cannot come from further away (GTSM, RFC 5082).
     pub ttl_security: bool,
     /// TCP-MD5 key (RFC 2385).
     pub md5_password: Option<Secret>,

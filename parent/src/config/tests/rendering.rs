@@ -129,3 +129,17 @@ fn check_answers_with_a_status() {
     assert_eq!((bad.status, bad.stdout.as_str()), (1, ""));
     assert!(bad.stderr.contains("error: missing global in the file"), "{}", bad.stderr);
 }
+
+/// Files from other systems: a byte order mark, and CR LF at the ends of lines.
+#[test]
+fn other_systems_line_ends() {
+    let text = format!("\u{feff}{}", SHORTEST.replace('\n', "\r\n"));
+    super::accepted(&text);
+    let expected = "\
+error: invalid listen_port 70000: must be at most 65535
+ --> /etc/rustbgpd/config.toml:4:15
+  |
+4 | listen_port = 70000
+  |               ^^^^^ must be at most 65535";
+    assert_eq!(refused(&text.replace("179", "70000")), expected);
+}

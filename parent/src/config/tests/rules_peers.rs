@@ -93,13 +93,7 @@ fn neighbor_rules() {
             ),
             ("local_ipv6_nexthop = \"2001:db8::1\"", &[]),
             ("multihop = 0", &["9:12 invalid multihop 0: must be 1 to 255"]),
-            (
-                "multihop = 5\nttl_security = true",
-                &[
-                    "10:16 invalid ttl_security true: cannot be combined with multihop | for the neighbor 10.0.0.2 7:11",
-                ],
-            ),
-            ("multihop = 5\nttl_security = false", &[]),
+            ("multihop = 5\nttl_security = true", &[]),
             (
                 "log_level = \"INFO\"",
                 &[
