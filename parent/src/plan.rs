@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use bgp::{Family, FamilySet};
 use ipc::channel::batches;
 use ipc::config::{ControlGlobal, ControlPeer, RdeGlobal, RdePeer, SessionPeer, Speaker};
 use ipc::parent_control::ParentToControl;
@@ -122,6 +123,12 @@ fn gtsm_ttl(hops: u8) -> u8 {
     u8::MAX - hops.saturating_sub(1)
 }
 
+/// The families that the engines have tables for.
+fn served(neighbor: &Neighbor) -> FamilySet {
+    let tables = [Family::Ipv4Unicast, Family::Ipv6Unicast].into_iter().collect();
+    neighbor.families.intersection(tables)
+}
+
 fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
     SessionPeer {
         id,
@@ -129,11 +136,12 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         remote_asn: n.remote_asn,
         local_asn: n.local_asn,
         hold_time: n.hold_time,
-        families: n.families,
+        families: served(n),
         passive: n.passive,
         connect_retry: n.connect_retry,
         min_ttl: min_ttl(n),
-        shutdown: n.shutdown,
+        // Without a family, our OPEN would stand for IPv4 unicast.
+        shutdown: n.shutdown || served(n).is_empty(),
         log_level: n.log_level.map(|l| l.name().to_owned()),
     }
 }
@@ -144,7 +152,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         address: n.address,
         remote_asn: n.remote_asn,
         local_asn: n.local_asn,
-        families: n.families,
+        families: served(n),
         route_server_client: n.route_server_client,
         route_reflector_client: n.route_reflector_client,
         local_ipv6_nexthop: n.local_ipv6_nexthop,

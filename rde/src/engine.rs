@@ -53,7 +53,7 @@ pub(crate) async fn run(parent: OwnedFd) -> Result<(), LinkError> {
     let mut inputs = Inputs::new(parent_rx);
     let mut engine = Engine::new();
     loop {
-        let waiting = engine.pump(&mut inputs);
+        let waiting = engine.pump(&mut inputs)?;
         let event = inputs.next(waiting, engine.busy).await;
         if !engine.handle(event, &mut inputs, &parent_tx).await? {
             return Ok(());
@@ -89,19 +89,19 @@ impl Engine {
     }
 
     /// Sends what there is room for, and says which channels have none.
-    fn pump(&mut self, inputs: &mut Inputs) -> Waiting {
+    fn pump(&mut self, inputs: &mut Inputs) -> Result<Waiting, LinkError> {
         let results = [self.egress.pump(), self.session.pump()];
         for error in results.into_iter().filter_map(Result::err) {
-            self.lose_session(inputs, &error);
+            self.lose_session(inputs, error)?;
         }
         if let Err(error) = self.control.pump() {
             self.lose_control(inputs, &error);
         }
-        Waiting {
+        Ok(Waiting {
             bulk: self.egress.out.waiting(),
             session: self.session.waiting(),
             control: self.control.waiting(),
-        }
+        })
     }
 
     /// `false`: it is time to go.
@@ -130,12 +130,12 @@ impl Engine {
                 inputs.control = Some(rx);
             }
             Event::Linked(Err(error)) => tracing::error!(%error, "a new channel is of no use"),
-            Event::SessionBulk(received) => self.take_in(received, inputs),
+            Event::SessionBulk(received) => self.take_in(received, inputs)?,
             Event::SessionControl(Ok(received)) => {
                 let SessionToRde::Written(list) = received.message;
                 self.written(list);
             }
-            Event::SessionControl(Err(error)) => self.lose_session(inputs, &error),
+            Event::SessionControl(Err(error)) => self.lose_session(inputs, error)?,
             Event::Control(Ok(received)) => self.asked(received.message),
             Event::Control(Err(error)) => self.lose_control(inputs, &error),
             Event::Room => self.busy = true,
@@ -209,24 +209,25 @@ impl Engine {
         &mut self,
         mut received: Result<ipc::Received<SessionToRdeBulk>, LinkError>,
         inputs: &mut Inputs,
-    ) {
+    ) -> Result<(), LinkError> {
         loop {
             let result = match received {
                 Ok(r) => self.session_says(r.message, &r.payload),
                 Err(error) => Err(error),
             };
             if let Err(error) = result {
-                return self.lose_session(inputs, &error);
+                return self.lose_session(inputs, error);
             }
             self.busy = true;
             self.since_work += 1;
             if self.since_work >= INGEST_BOUND {
-                return self.work();
+                self.work();
+                return Ok(());
             }
             received = match inputs.session_bulk.as_mut().map(ipc::channel::Receiver::try_recv) {
                 Some(Ok(Some(r))) => Ok(r),
                 Some(Err(error)) => Err(error),
-                Some(Ok(None)) | None => return,
+                Some(Ok(None)) | None => return Ok(()),
             };
         }
     }
@@ -292,7 +293,12 @@ impl Engine {
         }
     }
 
-    fn lose_session(&mut self, inputs: &mut Inputs, error: &LinkError) {
+    /// Without session there are no peers. Where it is not gone but cannot be trusted any more, rde ends
+    /// too: the parent starts both again.
+    fn lose_session(&mut self, inputs: &mut Inputs, error: LinkError) -> Result<(), LinkError> {
+        if !matches!(error, LinkError::Closed { .. }) {
+            return Err(error);
+        }
         if inputs.session_bulk.is_some() {
             tracing::error!(%error, "the channel to session is lost");
         }
@@ -305,6 +311,7 @@ impl Engine {
         for source in up {
             self.peer_down(source);
         }
+        Ok(())
     }
 
     fn lose_control(&mut self, inputs: &mut Inputs, error: &LinkError) {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use bgp::{Family, FamilySet};
+use bgp::{Family, FamilySet, Safi};
 
 use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
@@ -124,8 +124,13 @@ fn families<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<At<FamilySet>> {
         return None;
     }
     let names = Family::ALL.map(|f| (f.name(), f));
-    let known = listed.value.into_iter().filter_map(|f| r.choice_text("families", f, &names));
-    Some(At { value: known.map(|f| f.value).collect(), span: listed.span })
+    let known: Vec<At<Family>> =
+        listed.value.into_iter().filter_map(|f| r.choice_text("families", f, &names)).collect();
+    // A session would offer them, and there is no table for their routes.
+    for family in known.iter().map(|f| f.value).filter(|f| f.safi() == Safi::FLOWSPEC) {
+        r.unused.add("families", None, family.name());
+    }
+    Some(At { value: known.into_iter().map(|f| f.value).collect(), span: listed.span })
 }
 
 fn timers<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
