@@ -201,9 +201,8 @@ fn request(prefix: IpNet, attributes: &Attributes) -> Result<AddPathRequest, Unf
             _ => {}
         }
     }
-    let usable =
-        |a: &IpAddr| a.is_ipv4() == prefix.addr().is_ipv4() && !a.is_unspecified() && !a.is_multicast();
-    request.next_hop = next_hop.filter(usable).ok_or(Unfit::Unusable)?.to_string();
+    let same_family = |a: &IpAddr| a.is_ipv4() == prefix.addr().is_ipv4();
+    request.next_hop = next_hop.filter(same_family).filter(is_next_hop).ok_or(Unfit::Unusable)?.to_string();
     Ok(request)
 }
 

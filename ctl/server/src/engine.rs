@@ -108,7 +108,8 @@ impl<Q: Ask> Engine<Q> {
     pub(crate) async fn serve(self: Arc<Self>, fd: OwnedFd) {
         let incarnation = self.forget_link(None);
         match self.serve_link(fd, incarnation).await {
-            LinkError::Closed { with } => tracing::warn!(engine = with.name(), "link to engine closed"),
+            // It ended: the parent, who watches it, says why and starts another one.
+            LinkError::Closed { .. } => tracing::info!(engine = self.name(), "link to engine closed"),
             error => tracing::error!(engine = self.name(), %error, "link to engine broken"),
         }
         self.forget_link(Some(incarnation));

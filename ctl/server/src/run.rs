@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc::channel::{Received, Sender};
+use ipc::config::{Access, ListenerKind};
 use ipc::parent_control::{ControlToParent, ParentToControl};
 use ipc::{Generation, Link, LinkError, Role};
 use tokio::sync::watch;
@@ -123,9 +124,9 @@ impl Control {
         self.tx.send(&ControlToParent::Committed(generation)).await
     }
 
-    fn listen(&mut self, kind: ipc::config::ListenerKind, address: String, fds: Vec<OwnedFd>) {
+    fn listen(&mut self, kind: ListenerKind, address: String, fds: Vec<OwnedFd>) {
         let (app, ending) = (Arc::clone(&self.app), self.ending.subscribe());
-        tracing::info!(%address, ?kind, "serving");
+        log_listener(&kind, &address);
         self.listeners.spawn(async move {
             let result = listeners::serve(app, kind, fds, ending).await;
             let why = result.err().map_or_else(|| "ended".to_owned(), |e| e.to_string());
@@ -140,6 +141,16 @@ impl Control {
         if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
             tracing::debug!("some clients did not take their answers");
         }
+    }
+}
+
+fn log_listener(kind: &ListenerKind, address: &str) {
+    match kind {
+        ListenerKind::GrpcUnix { access, token } | ListenerKind::GrpcTcp { access, token } => {
+            let read_only = *access == Access::ReadOnly;
+            tracing::info!(address, read_only, token, "serving gRPC");
+        }
+        ListenerKind::Metrics => tracing::info!(address, "serving metrics"),
     }
 }
 

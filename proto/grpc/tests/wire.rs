@@ -1,6 +1,6 @@
 //! The interface on the wire, octet by octet: what clients compiled against it send must mean the same here.
 
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use grpc::v1::{
     AddPathRequest, AddressFamily, DeletePathRequest, ErrorDetail, FlowSpecAction, FlowSpecTrafficRate,

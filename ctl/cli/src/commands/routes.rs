@@ -11,8 +11,10 @@ use crate::error::CliError;
 use crate::output::table::{Cell, Column, Row, Table as Printed};
 use crate::output::{Out, json, text};
 
-/// Routes a page: few enough for the first ones to be seen at once.
-const PAGE: u32 = 2_000;
+/// Routes on the first page: few enough to be seen at once.
+const FIRST_PAGE: u32 = 1_000;
+/// Routes on each later page: as many as there may be.
+const PAGE: u32 = 10_000;
 
 /// Which table to read.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,7 @@ pub(super) async fn print(
     out: &mut Out,
 ) -> Result<(), CliError> {
     let mut client = RibServiceClient::new(connection).max_decoding_message_size(MAX_ANSWER);
-    request.page_size = PAGE;
+    request.page_size = FIRST_PAGE;
     let mut printer = Printer::new(details, out);
     loop {
         let answer = page(&mut client, table, request.clone()).await?;
@@ -58,6 +60,7 @@ pub(super) async fn print(
             return Ok(printer.end()?);
         }
         request.page_token = answer.next_page_token;
+        request.page_size = PAGE;
     }
 }
 

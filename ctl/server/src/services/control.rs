@@ -54,7 +54,6 @@ impl ControlService for Control {
         request: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
         let reason = check_reason(request.into_inner().reason)?;
-        tracing::info!(%reason, "shutdown initiated via gRPC");
         self.0.intend(Intent::Shutdown { reason }).await?;
         Ok(Response::new(ShutdownResponse {}))
     }

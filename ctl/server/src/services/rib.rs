@@ -13,6 +13,7 @@ use grpc::v1::{
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, RdeToControl, RouteView, Table};
 use ipnet::IpNet;
 use prost::Message;
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
@@ -201,12 +202,10 @@ impl RibService for Rib {
         Err(not_yet("ExplainBestPath"))
     }
 
-    type WatchRoutesStream = tokio_stream::Empty<Result<RouteEvent, Status>>;
-
     async fn watch_routes(
         &self,
         _: Request<WatchRoutesRequest>,
-    ) -> Result<Response<Self::WatchRoutesStream>, Status> {
+    ) -> Result<Response<BoxStream<RouteEvent>>, Status> {
         Err(not_yet("WatchRoutes"))
     }
 

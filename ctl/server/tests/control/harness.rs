@@ -157,16 +157,8 @@ impl Control {
             }
         });
         let dir = tempfile::tempdir().unwrap();
-        let mut control = Control {
-            child: Some(child),
-            parent,
-            said,
-            world,
-            dir,
-            changes,
-            change,
-            parent_task: parent_task,
-        };
+        let mut control =
+            Control { child: Some(child), parent, said, world, dir, changes, change, parent_task };
         // Not in the order of their addresses.
         control.configure(1, vec![peer(2, "2001:db8::2"), peer(1, "192.0.2.1"), peer(3, "10.0.0.9")]).await;
         control

@@ -61,7 +61,7 @@ async fn a_query_under_way_fails_when_its_engine_goes_away() {
     let mut control = Control::start().await;
     let channel = unix_channel(control.listen_unix("grpc.sock", Access::ReadWrite).await).await;
     let mut rde = control.raw_rde().await;
-    let call = soon(async {
+    let result = soon(async {
         loop {
             let mut call = Box::pin(best(&channel));
             tokio::select! {
@@ -69,14 +69,14 @@ async fn a_query_under_way_fails_when_its_engine_goes_away() {
                 result = &mut call => assert_eq!(result, Err(Code::Unavailable)),
                 asked = rde.recv() => {
                     assert!(matches!(asked.unwrap().message, ControlToRde::ListRoutes { .. }));
-                    break call;
+                    drop(rde);
+                    return call.await;
                 }
             }
         }
     })
     .await;
-    drop(rde);
-    assert_eq!(soon(call).await, Err(Code::Unavailable));
+    assert_eq!(result, Err(Code::Unavailable));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! rustbgpd-control as its clients see it: the real binary, with the other processes played.
 
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod harness;
 

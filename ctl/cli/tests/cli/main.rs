@@ -1,0 +1,8 @@
+//! rustbgpctl as its users see it: the real binary against a daemon that is only its API.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod errors;
+mod mrt;
+mod output;
+mod server;

@@ -1,0 +1,304 @@
+//! A daemon that is only its API: answers what the tests say, remembers what it was asked.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use grpc::v1::control_service_server::{ControlService, ControlServiceServer};
+use grpc::v1::global_service_server::{GlobalService, GlobalServiceServer};
+use grpc::v1::injection_service_server::{InjectionService, InjectionServiceServer};
+use grpc::v1::neighbor_service_server::{NeighborService, NeighborServiceServer};
+use grpc::v1::rib_service_server::{RibService, RibServiceServer};
+use grpc::v1::*;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What the daemon has, and what it was asked.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) neighbors: Vec<NeighborState>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) health: HealthResponse,
+    pub(crate) lists: Vec<(&'static str, ListRoutesRequest)>,
+    pub(crate) injected: Vec<AddPathRequest>,
+    pub(crate) deleted: Vec<DeletePathRequest>,
+    pub(crate) done: Vec<String>,
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Clone)]
+struct Api(Arc<Mutex<World>>);
+
+/// A running one.
+pub(crate) struct Daemon {
+    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) dir: tempfile::TempDir,
+    /// Dropped, it ends the server.
+    _running: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Daemon {
+    pub(crate) fn start() -> Daemon {
+        let world = Arc::new(Mutex::new(World::default()));
+        let dir = tempfile::tempdir().unwrap();
+        let api = Api(Arc::clone(&world));
+        let path = dir.path().join("grpc.sock");
+        // Bound here, so that a client finds it at once.
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        let (running, ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(api, listener, ended));
+        });
+        Daemon { world, dir, _running: running }
+    }
+
+    pub(crate) fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub(crate) fn socket(&self) -> String {
+        format!("unix://{}", self.dir.path().join("grpc.sock").display())
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = ctl();
+        command.env("RUSTBGPD_ADDR", self.socket()).args(args);
+        command
+    }
+
+    /// Runs a command that must succeed: its standard output.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs a command that must fail with this status: its standard error.
+    pub(crate) fn fails(&self, status: i32, args: &[&str]) -> String {
+        refused(status, self.command(args).output().unwrap())
+    }
+
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
+        let args: Vec<&str> = ["-j"].into_iter().chain(args.iter().copied()).collect();
+        serde_json::from_str(&self.ok(&args)).unwrap()
+    }
+}
+
+pub(crate) fn ctl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rustbgpctl"));
+    command.env_remove("RUSTBGPD_TOKEN_FILE").env_remove("RUSTBGPD_ADDR");
+    command
+}
+
+pub(crate) fn refused(status: i32, output: Output) -> String {
+    assert_eq!(output.status.code(), Some(status), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stderr)
+}
+
+pub(crate) fn text(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).unwrap()
+}
+
+pub(crate) fn write(dir: &Path, name: &str, octets: &[u8]) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, octets).unwrap();
+    path.display().to_string()
+}
+
+async fn serve(
+    api: Api,
+    listener: std::os::unix::net::UnixListener,
+    ended: tokio::sync::oneshot::Receiver<()>,
+) {
+    listener.set_nonblocking(true).unwrap();
+    let incoming = UnixListenerStream::new(UnixListener::from_std(listener).unwrap());
+    Server::builder()
+        .add_service(GlobalServiceServer::new(api.clone()))
+        .add_service(NeighborServiceServer::new(api.clone()))
+        .add_service(RibServiceServer::new(api.clone()))
+        .add_service(InjectionServiceServer::new(api.clone()))
+        .add_service(ControlServiceServer::new(api))
+        .serve_with_incoming_shutdown(incoming, async {
+            let _ = ended.await;
+        })
+        .await
+        .unwrap();
+}
+
+impl Api {
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    /// A page: the token is the number of the next route.
+    fn list(
+        &self,
+        table: &'static str,
+        request: ListRoutesRequest,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        let mut world = self.world();
+        let from: usize = request.page_token.parse().unwrap_or(0);
+        let to = world.routes.len().min(from + request.page_size as usize);
+        let next_page_token = if to < world.routes.len() { to.to_string() } else { String::new() };
+        let (routes, total_count) = (world.routes[from..to].to_vec(), world.routes.len() as u64);
+        world.lists.push((table, request));
+        Ok(Response::new(ListRoutesResponse { routes, next_page_token, total_count }))
+    }
+}
+
+#[tonic::async_trait]
+impl GlobalService for Api {
+    async fn get_global(&self, request: Request<GetGlobalRequest>) -> Result<Response<GlobalState>, Status> {
+        if let Some(token) = &self.world().token {
+            let shown = request.metadata().get("authorization").map(|v| v.to_str().unwrap().to_owned());
+            if shown.as_deref() != Some(&format!("Bearer {token}")) {
+                return Err(Status::unauthenticated("the bearer token is wrong"));
+            }
+        }
+        let version = "rustbgpd 1.2.3".into();
+        Ok(Response::new(GlobalState {
+            asn: 64999,
+            router_id: "192.0.2.254".into(),
+            listen_port: 0,
+            version,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl NeighborService for Api {
+    async fn list_neighbors(
+        &self,
+        _: Request<ListNeighborsRequest>,
+    ) -> Result<Response<ListNeighborsResponse>, Status> {
+        Ok(Response::new(ListNeighborsResponse { neighbors: self.world().neighbors.clone() }))
+    }
+
+    async fn get_neighbor_state(
+        &self,
+        request: Request<GetNeighborStateRequest>,
+    ) -> Result<Response<NeighborState>, Status> {
+        let address = request.into_inner().address;
+        let found =
+            self.world().neighbors.iter().find(|n| n.config.as_ref().unwrap().address == address).cloned();
+        found
+            .map(Response::new)
+            .ok_or_else(|| Status::not_found("there is no neighbor; did you mean 192.0.2.1?"))
+    }
+
+    async fn enable_neighbor(
+        &self,
+        request: Request<EnableNeighborRequest>,
+    ) -> Result<Response<EnableNeighborResponse>, Status> {
+        self.world().done.push(format!("enable {}", request.into_inner().address));
+        Ok(Response::new(EnableNeighborResponse {}))
+    }
+
+    async fn disable_neighbor(
+        &self,
+        request: Request<DisableNeighborRequest>,
+    ) -> Result<Response<DisableNeighborResponse>, Status> {
+        let request = request.into_inner();
+        self.world().done.push(format!("disable {} {}", request.address, request.reason));
+        Ok(Response::new(DisableNeighborResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl RibService for Api {
+    async fn list_best_routes(
+        &self,
+        r: Request<ListRoutesRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        self.list("best", r.into_inner())
+    }
+
+    async fn list_received_routes(
+        &self,
+        r: Request<ListRoutesRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        self.list("received", r.into_inner())
+    }
+
+    async fn list_advertised_routes(
+        &self,
+        r: Request<ListRoutesRequest>,
+    ) -> Result<Response<ListRoutesResponse>, Status> {
+        self.list("advertised", r.into_inner())
+    }
+
+    async fn get_rib_summary(
+        &self,
+        _: Request<RibSummaryRequest>,
+    ) -> Result<Response<RibSummaryResponse>, Status> {
+        let family = FamilyTables {
+            family: "ipv4_unicast".into(),
+            loc_rib_prefixes: 1_178_137,
+            adj_rib_in_routes: 2_000_000,
+            adj_rib_out_routes: 5,
+        };
+        let received = FamilyPrefixes { family: "ipv4_unicast".into(), received: 77, sent: 88 };
+        let neighbor = NeighborTables {
+            address: "192.0.2.1".into(),
+            description: "transit".into(),
+            families: vec![received],
+        };
+        Ok(Response::new(RibSummaryResponse {
+            families: vec![family],
+            neighbors: vec![neighbor],
+            attribute_sets: 99,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl InjectionService for Api {
+    async fn add_path(&self, r: Request<AddPathRequest>) -> Result<Response<AddPathResponse>, Status> {
+        self.world().injected.push(r.into_inner());
+        Ok(Response::new(AddPathResponse {}))
+    }
+
+    async fn delete_path(
+        &self,
+        r: Request<DeletePathRequest>,
+    ) -> Result<Response<DeletePathResponse>, Status> {
+        self.world().deleted.push(r.into_inner());
+        Ok(Response::new(DeletePathResponse {}))
+    }
+
+    async fn inject_routes(
+        &self,
+        r: Request<Streaming<InjectRoutesRequest>>,
+    ) -> Result<Response<InjectRoutesResponse>, Status> {
+        let mut messages = r.into_inner();
+        let mut injected = 0;
+        while let Some(message) = messages.message().await? {
+            if message.paths.iter().any(|p| p.prefix == "10.66.0.0") {
+                return Err(Status::invalid_argument("route 2 (10.66.0.0/16): refused"));
+            }
+            injected += message.paths.len() as u64;
+            self.world().injected.extend(message.paths);
+        }
+        Ok(Response::new(InjectRoutesResponse { injected }))
+    }
+}
+
+#[tonic::async_trait]
+impl ControlService for Api {
+    async fn get_health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
+        Ok(Response::new(self.world().health.clone()))
+    }
+
+    async fn get_metrics(&self, _: Request<MetricsRequest>) -> Result<Response<MetricsResponse>, Status> {
+        let text = "# HELP a A.\n# TYPE a gauge\na{peer=\"192.0.2.1\"} 1\n";
+        Ok(Response::new(MetricsResponse { prometheus_text: text.into() }))
+    }
+
+    async fn shutdown(&self, r: Request<ShutdownRequest>) -> Result<Response<ShutdownResponse>, Status> {
+        self.world().done.push(format!("shutdown {}", r.into_inner().reason));
+        Ok(Response::new(ShutdownResponse {}))
+    }
+}
