@@ -39,7 +39,7 @@ pub(crate) async fn render(app: &App) -> String {
         last.clone()
     });
     let mut text = Text::default();
-    let mut engines = text.family("rustbgpd_engine_up", Kind::Gauge, "Whether the process answers.");
+    let engines = text.family("rustbgpd_engine_up", Kind::Gauge, "Whether the process answers.");
     for (engine, up) in up {
         engines.sample(&[("engine", engine)], up.into());
     }
@@ -114,7 +114,7 @@ fn per_peer(
     peers: &[Peer<'_>],
     f: impl Fn(&Peer<'_>) -> u64,
 ) {
-    let mut family = text.family(name, kind, help);
+    let family = text.family(name, kind, help);
     for p in peers {
         family.sample(&[("peer", &p.address)], f(p));
     }
@@ -188,7 +188,7 @@ fn messages(
     peers: &[Peer<'_>],
     f: impl Fn(&Peer<'_>) -> MessageCounts,
 ) {
-    let mut family = text.family(name, Kind::Counter, help);
+    let family = text.family(name, Kind::Counter, help);
     for p in peers {
         let c = f(p);
         for (kind, n) in [
@@ -205,7 +205,7 @@ fn messages(
 
 fn write_tables(text: &mut Text, counters: &Counters) {
     let tables = &counters.tables;
-    let mut family = text.family("bgp_rib_prefixes", Kind::Gauge, "Routes in the tables.");
+    let family = text.family("bgp_rib_prefixes", Kind::Gauge, "Routes in the tables.");
     for (table, figures) in [
         ("adj_rib_in", &tables.adj_rib_in),
         ("loc_rib", &tables.loc_rib),
@@ -215,7 +215,7 @@ fn write_tables(text: &mut Text, counters: &Counters) {
             family.sample(&[("table", table), ("afi_safi", f.name())], of_family(figures, f));
         }
     }
-    let mut family = text.family("bgp_rib_loc_prefixes", Kind::Gauge, "Prefixes in the Loc-RIB.");
+    let family = text.family("bgp_rib_loc_prefixes", Kind::Gauge, "Prefixes in the Loc-RIB.");
     for f in Family::ALL {
         family.sample(&[("afi_safi", f.name())], of_family(&tables.loc_rib, f));
     }
@@ -230,7 +230,7 @@ fn write_routes(text: &mut Text, peers: &[Peer<'_>]) {
         ("bgp_rib_adj_out_prefixes", "Routes advertised to the peer.", |c| &c.advertised),
     ];
     for (name, help, figures) in families {
-        let mut family = text.family(name, Kind::Gauge, help);
+        let family = text.family(name, Kind::Gauge, help);
         for p in peers {
             for f in p.families.iter() {
                 let n = p.counters.map_or(0, |c| of_family(figures(c), f));
