@@ -1,6 +1,6 @@
 //! AS paths: RFC 4271 §4.3 and §5.1.2, RFC 5065 §3, RFC 6793.
 //!
-//! A path is kept in wire form with 4-octet AS numbers; [`check`] is the one place that says what a
+//! A path is kept in wire form with 4-octet AS numbers; `check` is the one place that says what a
 //! well-formed path is, for either width.
 
 use std::fmt;

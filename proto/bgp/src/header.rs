@@ -110,7 +110,7 @@ pub fn write(out: &mut Vec<u8>, kind: MessageType) -> usize {
     start
 }
 
-/// Ends the message that [`write`] began at `start`: everything behind it is its body. The message must
+/// Ends the message that [`write()`] began at `start`: everything behind it is its body. The message must
 /// not be longer than 65535 octets.
 pub fn finish(out: &mut [u8], start: usize) {
     let len = out.len() - start;

@@ -138,7 +138,8 @@ fn rfc6793_4_2_3_aggregators() {
     let as4: Raw<'_> = (0xc0, 18, &[0, 1, 0x11, 0x70, 198, 51, 100, 1]);
     let path: Raw<'_> = (0xc0, 17, &[2, 1, 0, 1, 0x11, 0x70]);
     let old: Raw<'_> = (0x40, 2, &[2, 1, 0x5b, 0xa0]);
-    let cases: [(&[Raw<'_>], Option<(u32, [u8; 4])>, &str); 6] = [
+    type Case<'a> = (&'a [Raw<'a>], Option<(u32, [u8; 4])>, &'a str);
+    let cases: [Case<'_>; 6] = [
         (&[trans], Some((23456, [192, 0, 2, 1])), "23456"),
         (&[other], Some((9, [192, 0, 2, 1])), "23456"),
         (&[trans, as4, path], Some((70_000, [198, 51, 100, 1])), "70000"),

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use bgp::aspath::{AsPath, SegmentKind};
 use bgp::attr::canonical::{self, Canonical};
 use bgp::attr::{Origin, code, mp_next_hop, write_attribute};
-use bgp::notification::update_error;
 use bgp::update::{ReadContext, Update, parse};
 use bgp::{Family, FamilySet, FaultKind, NextHop, Verdict};
 use ipnet::IpNet;
@@ -22,6 +21,10 @@ pub(crate) fn folders() -> Vec<PathBuf> {
     std::iter::once(own).chain(std::env::var_os("RUSTBGPD_TEST_DATA").map(PathBuf::from)).collect()
 }
 
+/// Files that say something else than what they hold, which each reader resolves in its own way: add-path
+/// messages under a subtype without add-path, and AGGREGATOR of 8 octets in a table of 2-octet AS numbers.
+const MISWRITTEN: [&str; 2] = ["mrtparse-bird_bgp.mrt", "mrtparse-openbgpd_rib_table.mrt"];
+
 /// The files of a subfolder of every folder with data.
 pub(crate) fn files(subfolder: &str) -> Vec<PathBuf> {
     let mut list: Vec<_> = folders()
@@ -29,6 +32,7 @@ pub(crate) fn files(subfolder: &str) -> Vec<PathBuf> {
         .flat_map(|f| std::fs::read_dir(f.join(subfolder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .collect();
+    list.retain(|path| !MISWRITTEN.iter().any(|name| path.ends_with(name)));
     list.sort();
     assert!(!list.is_empty());
     list
@@ -200,22 +204,19 @@ fn context(four_octet_as: bool, add_path: bool, has_local_pref: bool) -> ReadCon
     }
 }
 
-/// Whether an UPDATE has a LOCAL_PREF.
-fn has_local_pref(body: &[u8]) -> bool {
-    let mut rest = Bytes(body);
-    let withdrawn = rest.len(2);
-    rest.take(withdrawn);
-    let len = rest.len(2);
-    let mut attributes = Bytes(rest.take(len));
-    while attributes.0.len() >= 3 {
-        let (flags, code) = (attributes.number(1), attributes.number(1));
-        let len = attributes.len(if flags & 0x10 == 0 { 1 } else { 2 });
-        if code == 5 || len > attributes.0.len() {
-            return code == 5;
-        }
-        attributes.take(len);
+/// Calls `f` with the type code and value of each attribute of an UPDATE.
+fn each_attribute(body: &mut [u8], mut f: impl FnMut(u8, &mut [u8])) {
+    let len = |b: &[u8]| usize::from(u16::from_be_bytes([b[0], b[1]]));
+    let (_, rest) = body.split_at_mut(2 + len(body));
+    let end = 2 + len(rest);
+    let mut rest = &mut rest[2..end];
+    while rest.len() > 3 {
+        let (head, len) = if rest[0] & 0x10 == 0 { (3, usize::from(rest[2])) } else { (4, len(&rest[2..4])) };
+        let (attribute, tail) = rest.split_at_mut(head + len);
+        let (head, value) = attribute.split_at_mut(head);
+        f(head[1], value);
+        rest = tail;
     }
-    false
 }
 
 impl Item {
@@ -230,7 +231,15 @@ impl Item {
                 (peer, bytes, *four_octet_as, path_id.is_some())
             }
         };
-        let ctx = context(four, add_path, has_local_pref(&bytes));
+        let mut bytes = bytes;
+        let mut has_local_pref = false;
+        each_attribute(&mut bytes, |code, value| match (code, value) {
+            (code::LOCAL_PREF, _) => has_local_pref = true,
+            // Multicast routes have the same form; the others show them like unicast routes.
+            (code::MP_REACH_NLRI | code::MP_UNREACH_NLRI, [_, _, safi @ 2, ..]) => *safi = 1,
+            _ => {}
+        });
+        let ctx = context(four, add_path, has_local_pref);
         (*peer, bytes, ctx)
     }
 }
@@ -306,6 +315,13 @@ pub(crate) fn origin_text(origin: Option<Origin>) -> &'static str {
     }
 }
 
+/// What the other decoder shows of a route.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) path_ids: bool,
+    pub(crate) large: bool,
+}
+
 /// What the codec made of a file.
 #[derive(Default)]
 pub(crate) struct Decoded {
@@ -315,22 +331,15 @@ pub(crate) struct Decoded {
 }
 
 /// The routes and withdrawals of a file by our codec, by way of canonical form.
-pub(crate) fn decode(file: &[u8], with_large: bool) -> Decoded {
+pub(crate) fn decode(file: &[u8], shown: Shown) -> Decoded {
     let mut out = Decoded::default();
     for item in items(file) {
         let (peer, bytes, ctx) = item.update();
-        let mut ctx = ctx;
-        let mut read = parse(&bytes, &ctx);
-        if read.as_ref().is_err_and(|n| n.subcode == update_error::INVALID_NETWORK_FIELD) {
-            // BIRD before RFC 8050 wrote add-path messages like all others.
-            ctx.add_path = ctx.families;
-            read = parse(&bytes, &ctx);
-        }
-        match read {
+        match parse(&bytes, &ctx) {
             Ok(update) if only_incomplete(&update) => {
-                lines(&update, &ctx, &peer.to_string(), with_large, &mut out.lines);
+                lines(&update, &ctx, &peer.to_string(), shown, &mut out.lines);
             }
-            Ok(update) => out.refused.push(format!("{} {:?}", update.faults[0], ctx)),
+            Ok(update) => out.refused.push(update.faults[0].to_string()),
             Err(notification) => out.refused.push(notification.to_string()),
         }
     }
@@ -344,8 +353,8 @@ fn only_incomplete(update: &Update<'_>) -> bool {
     faults.all(|f| f.verdict < Verdict::TreatAsWithdraw || f.kind == FaultKind::Missing)
 }
 
-fn lines(update: &Update<'_>, ctx: &ReadContext, peer: &str, with_large: bool, out: &mut Vec<String>) {
-    let id = |family, id: u32| ctx.add_path.contains(family).then_some(id);
+fn lines(update: &Update<'_>, ctx: &ReadContext, peer: &str, shown: Shown, out: &mut Vec<String>) {
+    let id = |family, id: u32| (shown.path_ids && ctx.add_path.contains(family)).then_some(id);
     for nlri in [Some(update.withdrawn), update.mp_unreach].into_iter().flatten() {
         out.extend(nlri.iter().map(|(n, prefix)| withdrawn(peer, &prefix.to_string(), id(nlri.family(), n))));
     }
@@ -369,7 +378,7 @@ fn lines(update: &Update<'_>, ctx: &ReadContext, peer: &str, with_large: bool, o
                 local_pref: c.local_pref().unwrap_or(0),
                 med: c.med().unwrap_or(0),
                 communities: c.communities().collect(),
-                large: if with_large { c.large_communities().collect() } else { Vec::new() },
+                large: if shown.large { c.large_communities().collect() } else { Vec::new() },
                 atomic: c.atomic_aggregate(),
                 aggregator: c.aggregator().map(|a| (a.asn.0, a.address)),
             };
