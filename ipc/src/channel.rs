@@ -4,6 +4,7 @@
 //! octets that the header says belong to it, with the fds that the header says ride along. Nothing may
 //! be missing and nothing may be left over.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::coop::unconstrained;
 use tokio_seqpacket::UnixSeqpacket;
 use tokio_seqpacket::ancillary::{AncillaryMessageWriter, OwnedAncillaryMessage};
 
@@ -293,7 +295,10 @@ impl<Tx: Message> Sender<Tx> {
     pub fn try_send(&self, message: &Tx, payload: &[&[u8]]) -> Result<bool, LinkError> {
         let header = encode(self.with, message, payload)?;
         let slices = slices(&header, payload);
-        match self.socket.poll_send_vectored(&mut Context::from_waker(Waker::noop()), &slices) {
+        // Not counted against the task's budget: "try again" would be said of a channel that has room, and
+        // whoever then waits for room would not wait at all.
+        let send = unconstrained(poll_fn(|cx| self.socket.poll_send_vectored(cx, &slices)));
+        match std::pin::pin!(send).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Ok(false),
             Poll::Ready(r) => r.map(|_| true).map_err(|e| io_error(self.with, e)),
         }
@@ -333,8 +338,9 @@ impl<Rx: Message> Receiver<Rx> {
     /// # Errors
     /// See [`LinkError`].
     pub fn try_recv(&mut self) -> Result<Option<Received<Rx>>, LinkError> {
-        let mut future = std::pin::pin!(recv(&self.socket, self.with, &mut self.buffer));
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        // For the same reason as in `try_send`.
+        let future = unconstrained(recv(&self.socket, self.with, &mut self.buffer));
+        match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Ok(None),
             Poll::Ready(r) => r.map(Some),
         }

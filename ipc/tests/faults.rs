@@ -228,6 +228,25 @@ async fn a_link_that_ends_before_hello_is_closed() {
     assert!(matches!(error, LinkError::Closed { with: Role::Rde }), "{error:?}");
 }
 
+/// A burst within one turn of a task goes through as long as there is room, however much the task has done.
+#[tokio::test]
+async fn bursts_are_not_cut_short() {
+    const BURST: u64 = 200;
+    let (near, far) = channel::pair().unwrap();
+    let (tx, _near) = Link::<RdeToParent, ParentToRde>::from_fd(near, Role::Parent).unwrap().split();
+    let (_far, mut rx) = Link::<ParentToRde, RdeToParent>::from_fd(far, Role::Rde).unwrap().split();
+    tx.writable().await.unwrap();
+    for n in 0..BURST {
+        assert!(tx.try_send(&RdeToParent::Committed(Generation(n)), &[]).unwrap(), "message {n}");
+    }
+    assert_eq!(rx.recv().await.unwrap().message, RdeToParent::Committed(Generation(0)));
+    for n in 1..BURST {
+        let received = rx.try_recv().unwrap().unwrap_or_else(|| panic!("message {n}"));
+        assert_eq!(received.message, RdeToParent::Committed(Generation(n)));
+    }
+    assert!(rx.try_recv().unwrap().is_none());
+}
+
 /// A batch never outgrows a datagram, and nothing is lost or reordered.
 #[test]
 fn batches_fit() {

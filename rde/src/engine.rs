@@ -19,7 +19,7 @@ use crate::outbox::Outbox;
 use crate::peers::Peers;
 
 /// Datagrams of routes that are taken in before what changed is sent, even if more are there.
-const INGEST_BOUND: u32 = 64;
+const INGEST_BOUND: u32 = 8;
 
 /// Octets of a peer that were dealt with before session is told, while more are coming in.
 const CREDIT_BATCH: u64 = 128 << 10;

@@ -16,13 +16,11 @@ use ipc::{GroupId, LinkError, PeerId, Received, Role};
 use crate::engine::Engine;
 use crate::peer::Peer;
 
-/// Payloads below this are copied out of the datagram's buffer, so that a short message that waits for a slow
-/// peer doesn't hold a whole buffer.
-const COPY_BELOW: usize = 16 * 1024;
-
 /// Who is in which group.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(RefCell<HashMap<GroupId, Vec<(PeerId, Rc<Peer>)>>>);
+pub(crate) struct Groups(RefCell<HashMap<GroupId, Members>>);
+
+type Members = Vec<(PeerId, Rc<Peer>)>;
 
 impl Groups {
     fn join(&self, group: GroupId, id: PeerId, peer: Rc<Peer>) {
@@ -78,13 +76,6 @@ pub(crate) fn bulk(engine: &Engine, received: Received<RdeToSessionBulk>) -> Res
 }
 
 fn send(engine: &Engine, runs: &[Run<Target>], payload: &Bytes) -> Result<(), LinkError> {
-    let copied;
-    let payload = if payload.len() < COPY_BELOW {
-        copied = Bytes::copy_from_slice(payload);
-        &copied
-    } else {
-        payload
-    };
     let mut at = 0;
     for run in runs {
         let end = at + run.len as usize;

@@ -122,7 +122,7 @@ impl Outbox {
     }
 
     /// What must still go out on a connection that is over: the rest of the slice that was begun, and our
-    /// own messages. The second value is how many NOTIFICATIONs are among them.
+    /// own messages.
     pub(crate) fn into_last_words(self) -> Vec<u8> {
         let mut out = Vec::new();
         for (i, slice) in self.slices.iter().enumerate() {

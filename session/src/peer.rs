@@ -183,7 +183,11 @@ impl Peer {
     }
 
     pub(crate) fn configure(&self, config: SessionPeer, settings: fsm::Settings) {
-        let old = std::mem::replace(&mut self.state.borrow_mut().config, config.clone());
+        let old = {
+            let state = &mut *self.state.borrow_mut();
+            state.span = span_of(&config, state.epochs);
+            std::mem::replace(&mut state.config, config.clone())
+        };
         if old.min_ttl != config.min_ttl {
             // The limit holds from a connection's first packet on.
             self.stop(Notification::cease(cease::OTHER_CONFIGURATION_CHANGE));
@@ -284,6 +288,7 @@ impl Peer {
         self.epoch.set(Some(source.epoch));
         self.outstanding.set(0);
         self.written.set(0);
+        self.reporting.set(false);
         state.stats.since = Some(now());
         state.span = span_of(&state.config, state.epochs);
         let _entered = state.span.enter();
@@ -298,10 +303,7 @@ impl Peer {
         if !session.one_sided.is_empty() {
             tracing::info!(families = names(session.one_sided), "address families of one side only");
         }
-        self.engine.to_rde.event(SessionToRdeBulk::PeerUp {
-            source,
-            negotiated: negotiated(session, conn),
-        });
+        self.engine.to_rde.event(SessionToRdeBulk::PeerUp { source, negotiated: negotiated(session, conn) });
     }
 
     fn end(&self, state: &mut State, id: ConnId, reason: &Reason, established: bool) {

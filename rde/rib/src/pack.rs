@@ -1,7 +1,7 @@
 //! UPDATE messages from attributes and prefixes (RFC 4271 §4.3, RFC 4760 §3 and §4): as many prefixes in a
 //! message as fit.
 
-use bgp::attr::{code, flags};
+use bgp::attr::{code, flags, mp_next_hop};
 use bgp::header::{self, MessageType};
 use bgp::{Family, NextHop};
 
@@ -21,24 +21,6 @@ const MP_FLAGS: u8 = 0x90;
 fn patch(out: &mut [u8], at: usize, len: usize) {
     if let (Ok(len), Some(place)) = (u16::try_from(len), out.get_mut(at..at + 2)) {
         place.copy_from_slice(&len.to_be_bytes());
-    }
-}
-
-fn write_next_hop(out: &mut Vec<u8>, next_hop: NextHop) {
-    match next_hop {
-        NextHop::V4(a) => {
-            out.push(4);
-            out.extend_from_slice(&a.octets());
-        }
-        NextHop::V6(a) => {
-            out.push(16);
-            out.extend_from_slice(&a.octets());
-        }
-        NextHop::V6Pair(a, b) => {
-            out.push(32);
-            out.extend_from_slice(&a.octets());
-            out.extend_from_slice(&b.octets());
-        }
     }
 }
 
@@ -97,7 +79,7 @@ pub(crate) fn announce<A: Addr>(
         out.extend_from_slice(&[0, 0, MP_FLAGS, code::MP_REACH_NLRI, 0, 0]);
         let prefixes_at = Some(out.len() - 2);
         afi_safi(out, A::FAMILY);
-        write_next_hop(out, next_hop);
+        mp_next_hop(out, next_hop);
         out.push(0);
         Message { start, attributes_at, prefixes_at, behind: shape.attributes }
     })

@@ -40,7 +40,8 @@ pub struct Refusal {
 
 /// The OPEN that we send.
 pub fn our_open(settings: &Settings) -> Open {
-    let mut capabilities: Vec<Capability> = settings.families.iter().map(Capability::multi_protocol).collect();
+    let mut capabilities: Vec<Capability> =
+        settings.families.iter().map(Capability::multi_protocol).collect();
     capabilities.push(Capability::RouteRefresh);
     capabilities.push(Capability::FourOctetAs(settings.local_asn.0));
     Open {

@@ -1,4 +1,5 @@
 //! Each error leads to exactly one NOTIFICATION with its code, subcode and data, and to Idle.
+#![allow(clippy::type_complexity, reason = "tables of cases")]
 
 mod common;
 
@@ -109,12 +110,12 @@ fn rfc4271_4_2_hold_time_is_the_smaller_one_and_0_means_none() {
 fn rfc4271_6_5_silence_ends_the_session_and_keepalives_come_every_third() {
     let start = Instant::now();
     let mut peer = established(settings(), start);
-    let (mut now, mut keepalives) = (start, 0);
-    let end = loop {
-        now = peer.next_deadline().unwrap();
+    let mut keepalives = 0;
+    let (end, now) = loop {
+        let now = peer.next_deadline().unwrap();
         let outputs = handle(&mut peer, now, Input::Timer);
         match notifications(&outputs).first() {
-            Some(n) => break n.clone(),
+            Some(n) => break (n.clone(), now),
             None => keepalives += outputs.len(),
         }
     };

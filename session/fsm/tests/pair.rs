@@ -1,5 +1,6 @@
 //! Two speakers under a simulated clock: however connects and messages interleave, they end up with one
 //! session over one connection (RFC 4271 §6.8, RFC 6286 §2.3).
+#![allow(clippy::unwrap_used, reason = "a test's own tools fail loudly")]
 
 mod common;
 
@@ -128,7 +129,8 @@ impl World {
 
     /// Nothing is under way, and both are in Established on the same connection, the only one.
     fn is_settled(&self) -> bool {
-        let quiet = self.connects.is_empty() && self.links.iter().all(|l| l.to.iter().all(VecDeque::is_empty));
+        let quiet =
+            self.connects.is_empty() && self.links.iter().all(|l| l.to.iter().all(VecDeque::is_empty));
         let open: Vec<usize> = (0..self.links.len()).filter(|l| self.links[*l].open != [false; 2]).collect();
         quiet
             && self.peers.iter().all(|p| p.state() == State::Established)
