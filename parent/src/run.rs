@@ -120,7 +120,10 @@ async fn until(deadline: Option<Instant>) {
 /// What engines find in their environment.
 fn environment(config: &Config, mode: &Mode) -> Vec<(&'static str, String)> {
     let (format, level) = (config.telemetry.log_format.name(), config.telemetry.log_level.name());
-    let mut environment = vec![(sandbox::ENV_LOG, format!("{format}:{level}"))];
+    let peers: String = (config.neighbors.iter())
+        .filter_map(|n| Some(format!(",[peer{{peer_addr={}}}]={}", n.address, n.log_level?.name())))
+        .collect();
+    let mut environment = vec![(sandbox::ENV_LOG, format!("{format}:{level}{peers}"))];
     if let Ok(filter) = std::env::var("RUST_LOG") {
         environment.push(("RUST_LOG", filter));
     }

@@ -103,16 +103,23 @@ impl Engine {
         if !stats.may_log(Instant::now()) {
             return Ok(());
         }
-        let address = self.config.as_ref().and_then(|c| c.peers.get(&source.peer)).map(|p| p.address);
-        let peer_addr = address.map(|a| a.to_string()).unwrap_or_default();
+        let _span = self.span(source).entered();
         for fault in &update.faults {
             let octets = hex(fault.excerpt(body));
-            tracing::warn!(peer_addr, %fault, octets, "malformed attribute");
+            tracing::warn!(%fault, octets, "malformed attribute");
         }
         if applied.treated_as_withdraw && update.faults.is_empty() {
-            tracing::warn!(peer_addr, "first AS of the path is not the peer's: treated as withdrawn");
+            tracing::warn!("the first AS of the path is not the peer's: treated as withdrawn");
         }
         Ok(())
+    }
+
+    /// The span of a peer's log lines, the same as in session.
+    fn span(&self, source: Source) -> tracing::Span {
+        let Some(peer) = self.config.as_ref().and_then(|c| c.peers.get(&source.peer)) else {
+            return tracing::Span::none();
+        };
+        tracing::error_span!("peer", peer_addr = %peer.address, asn = peer.remote_asn, epoch = source.epoch.0)
     }
 
     fn route_refresh(&mut self, session: &Session, body: &[u8]) -> Result<(), Notification> {

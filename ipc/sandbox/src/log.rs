@@ -65,7 +65,7 @@ pub enum LogError {
 /// # Errors
 /// Where `level` makes no sense, or on a second call.
 pub fn init_logging(format: LogFormat, level: &str) -> Result<(), LogError> {
-    let from_environment = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty());
+    let from_environment = std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty()).map(|v| bracketed(&v));
     let (filter, refused) = match from_environment.map(|v| (EnvFilter::try_new(&v), v)) {
         Some((Ok(filter), _)) => (filter, None),
         Some((Err(e), directives)) => (configured(level)?, Some((directives, e.to_string()))),
@@ -83,6 +83,37 @@ pub fn init_logging(format: LogFormat, level: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Puts the brackets around spans that the operations manual leaves out: `peer{peer_addr=10.0.0.1}=debug`.
+fn bracketed(directives: &str) -> String {
+    let parts: Vec<String> = (directives.split(','))
+        .map(|part| match part.split_once('}') {
+            Some((span, level)) if span.contains('{') && !span.contains('[') => {
+                format!("[{}}}]{level}", span.trim_start())
+            }
+            _ => part.to_owned(),
+        })
+        .collect();
+    parts.join(",")
+}
+
 fn configured(level: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(level).map_err(|_| LogError::Level(level.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_may_be_named_without_brackets() {
+        for (written, meant) in [
+            ("info,peer{peer_addr=10.0.0.1}=debug", "info,[peer{peer_addr=10.0.0.1}]=debug"),
+            ("peer{peer_addr=2001:db8::1}=trace", "[peer{peer_addr=2001:db8::1}]=trace"),
+            ("info,[peer{asn=65001}]=debug", "info,[peer{asn=65001}]=debug"),
+            ("warn,rustbgpd_session=debug", "warn,rustbgpd_session=debug"),
+        ] {
+            assert_eq!(bracketed(written), meant);
+            assert!(EnvFilter::try_new(bracketed(written)).is_ok(), "{written}");
+        }
+    }
 }

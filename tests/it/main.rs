@@ -1,0 +1,9 @@
+//! End-to-end tests: the daemon among real BGP daemons, in network namespaces.
+
+mod faults;
+mod full_table;
+mod guards;
+mod interop;
+mod lab_itself;
+mod life;
+mod privileges;

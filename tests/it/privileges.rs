@@ -1,0 +1,169 @@
+//! What each process may do, as the kernel tells it in `/proc`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use lab::{Error, Host, Lab, Neighbor, Result, Rustbgpd, Speaker, binary, is_running, wait};
+
+const ENGINES: [&str; 3] = ["session", "rde", "control"];
+
+/// `nobody`, which the engines become where the service account does not exist.
+const NOBODY: &str = "65534";
+
+/// What the parent keeps as root, as bits of a capability set (capabilities(7)).
+const PARENT_CAPABILITIES: u64 = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 18;
+
+/// A field of `/proc/PID/status`, its words joined by single spaces.
+fn status(pid: u32, field: &str) -> Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let line = line.ok_or_else(|| Error::new(format!("no {field} in the status of {pid}")))?;
+    Ok(line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The id that the engines should have: the service account's, where it exists.
+fn account(field: usize) -> Result<String> {
+    let users = fs::read_to_string("/etc/passwd")?;
+    let line = users.lines().find(|line| line.starts_with("_rustbgpd:"));
+    Ok(line.and_then(|line| line.split(':').nth(field)).unwrap_or(NOBODY).to_string())
+}
+
+/// What the open fds of a process lead to.
+fn open_fds(pid: u32) -> Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        targets.push(fs::read_link(entry?.path())?.to_string_lossy().into_owned());
+    }
+    Ok(targets)
+}
+
+/// Inodes of all internet sockets in the network of a process.
+fn internet_sockets(pid: u32) -> Result<BTreeSet<String>> {
+    let mut inodes = BTreeSet::new();
+    for (table, column) in
+        [("tcp", 9), ("tcp6", 9), ("udp", 9), ("udp6", 9), ("raw", 9), ("raw6", 9), ("packet", 8)]
+    {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}"))?;
+        let rows = text.lines().skip(1).filter_map(|row| row.split_whitespace().nth(column));
+        inodes.extend(rows.map(|inode| format!("socket:[{inode}]")));
+    }
+    Ok(inodes)
+}
+
+/// A daemon with one Established session, so that every engine has its usual fds.
+fn start(lab: &Lab) -> Result<(Rustbgpd, Speaker)> {
+    let (us, peer) = (lab.host("us")?, lab.host("peer")?);
+    lab.link(&us, &peer, &["10.0.0.1/24"], &["10.0.0.2/24"])?;
+    let config =
+        Rustbgpd::configuration(65001, "10.0.0.1", &[Neighbor::new("10.0.0.2", 65002).set("passive", true)]);
+    let daemon = Rustbgpd::start(&us, &config)?;
+    let speaker = Speaker::establish(&peer, "10.0.0.1:179".parse()?, 65002, 90, [10, 0, 0, 2])?;
+    daemon.wait_established(&["10.0.0.2".parse()?])?;
+    Ok((daemon, speaker))
+}
+
+#[test]
+fn engines_of_root_have_nothing_left() -> Result<()> {
+    Lab::run(|lab| {
+        let (mut daemon, _speaker) = start(lab)?;
+        let (uid, gid) = (account(2)?, account(3)?);
+        for role in ENGINES {
+            let pid = daemon.engine(role)?;
+            assert_eq!(status(pid, "Uid")?, [uid.as_str(); 4].join(" "), "{role}");
+            assert_eq!(status(pid, "Gid")?, [gid.as_str(); 4].join(" "), "{role}");
+            assert_eq!(status(pid, "Groups")?, "", "{role}");
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert_eq!(u64::from_str_radix(&status(pid, set)?, 16)?, 0, "{role} {set}");
+            }
+            assert_eq!(status(pid, "NoNewPrivs")?, "1", "{role}");
+            // A filter: what it allows is tested where it is written, in ipc/sandbox.
+            assert_eq!(status(pid, "Seccomp")?, "2", "{role}");
+            assert_eq!(status(pid, "Threads")?, "1", "{role}");
+            let root = format!("/proc/{pid}/root/");
+            assert_eq!(fs::read_dir(&root)?.count(), 0, "{role}: {:?}", fs::read_link(&root));
+        }
+        let parent = daemon.process().pid()?;
+        for set in ["CapPrm", "CapEff", "CapBnd"] {
+            let has = u64::from_str_radix(&status(parent, set)?, 16)?;
+            assert_eq!(has & !PARENT_CAPABILITIES, 0, "parent {set}");
+        }
+        assert_eq!(status(parent, "NoNewPrivs")?, "1");
+        Ok(())
+    })
+}
+
+#[test]
+fn engines_hold_only_the_fds_of_their_job() -> Result<()> {
+    Lab::run(|lab| {
+        let (mut daemon, _speaker) = start(lab)?;
+        for role in ENGINES {
+            let pid = daemon.engine(role)?;
+            let internet = internet_sockets(pid)?;
+            for target in open_fds(pid)? {
+                let harmless = ["/dev/null", "socket:", "anon_inode:[eventpoll]", "anon_inode:[eventfd]"];
+                let is_log = target.starts_with("/run/lab/rustbgpd");
+                assert!(is_log || harmless.iter().any(|h| target.starts_with(h)), "{role}: {target}");
+                if role != "session" {
+                    assert!(!internet.contains(&target), "{role} has an internet socket");
+                }
+            }
+        }
+        let session = daemon.engine("session")?;
+        let internet = internet_sockets(session)?;
+        let of_session = open_fds(session)?.iter().filter(|fd| internet.contains(*fd)).count();
+        // The test sees something: two listeners and the connection.
+        assert_eq!(of_session, 3);
+        Ok(())
+    })
+}
+
+#[test]
+fn all_die_with_the_parent() -> Result<()> {
+    Lab::run(|lab| {
+        let (mut daemon, mut speaker) = start(lab)?;
+        let pids = ENGINES.iter().map(|role| daemon.engine(role)).collect::<Result<Vec<_>>>()?;
+        daemon.process().kill()?;
+        wait("the end of the engines", 3, || Ok(!pids.iter().any(|pid| is_running(*pid))))?;
+        assert_eq!(speaker.farewell(3)?, None, "nobody is left to say anything");
+        Ok(())
+    })
+}
+
+/// A folder in which anyone may find the programs.
+fn programs_for_all(host: &Host) -> Result<String> {
+    let folder = binary("rustbgpd")?.parent().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+    host.sh("mkdir /run/lab/bin; mount --bind \"$1\" /run/lab/bin", &[&folder])?;
+    Ok("/run/lab/bin".into())
+}
+
+#[test]
+fn an_ordinary_user_gets_what_needs_no_privilege() -> Result<()> {
+    Lab::run(|lab| {
+        let us = lab.host("us")?;
+        let folder = programs_for_all(&us)?;
+        let config = Rustbgpd::configuration(65001, "10.0.0.1", &[Neighbor::new("127.0.0.2", 65002)]);
+        let file = us.write("user.toml", &config.replace("listen_port = 179", "listen_port = 1790"))?;
+        us.sh("mkdir /run/rustbgpd; chown 65534:65534 /run/rustbgpd", &[])?;
+        let user = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+        let program = format!("{folder}/rustbgpd");
+        let argv: Vec<&str> = user.into_iter().chain([program.as_str(), &file]).collect();
+        let mut process = us.spawn("rustbgpd", &argv)?;
+        process.wait_log("starting rustbgpd", 10)?;
+        let parent = process.pid()?;
+        let engines = lab::children_of(parent);
+        assert_eq!(engines.len(), ENGINES.len());
+        for pid in engines.iter().copied().chain([parent]) {
+            assert_eq!(status(pid, "Uid")?, [NOBODY; 4].join(" "));
+            assert_eq!(u64::from_str_radix(&status(pid, "CapEff")?, 16)?, 0);
+            assert_eq!(status(pid, "NoNewPrivs")?, "1");
+        }
+        for pid in &engines {
+            assert_eq!(status(*pid, "Seccomp")?, "2");
+        }
+        let log = process.log();
+        let lines = log.lines().filter(|line| line.contains("WARN") && line.contains("capabilities"));
+        assert_eq!(lines.count(), 1, "one line says what is off: {log}");
+        assert!(process.stop()?.success());
+        wait("the end of the engines", 3, || Ok(!engines.iter().any(|pid| is_running(*pid))))
+    })
+}

@@ -1,0 +1,160 @@
+//! The BGP daemons of others, each behind the same trait.
+
+mod bird;
+mod frr;
+mod gobgp;
+mod openbgpd;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::rc::Rc;
+
+pub use bird::Bird;
+pub use frr::Frr;
+pub use gobgp::GoBgp;
+pub use openbgpd::OpenBgpd;
+
+use crate::{Error, Host, Proc, Result, Route, Seen};
+
+/// One session of a peer daemon, from its side.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its own address.
+    pub local: IpAddr,
+    /// The address of the daemon under test.
+    pub remote: IpAddr,
+    /// The AS number that it expects.
+    pub remote_asn: u32,
+    /// The hold time that it proposes, in seconds.
+    pub hold_time: u16,
+    /// TCP-MD5 password.
+    pub password: Option<String>,
+    /// GTSM.
+    pub ttl_security: bool,
+}
+
+impl Session {
+    /// A plain session. It carries the family of its addresses.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub fn new(local: &str, remote: &str, remote_asn: u32) -> Result<Self> {
+        let (local, remote) = (local.parse()?, remote.parse()?);
+        Ok(Session { local, remote, remote_asn, hold_time: 9, password: None, ttl_security: false })
+    }
+
+    /// With a hold time in seconds.
+    pub fn hold_time(mut self, seconds: u16) -> Self {
+        self.hold_time = seconds;
+        self
+    }
+
+    /// With a TCP-MD5 password.
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// With GTSM.
+    pub fn ttl_security(mut self) -> Self {
+        self.ttl_security = true;
+        self
+    }
+}
+
+/// What a peer daemon is to be.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Its AS number.
+    pub asn: u32,
+    /// Its BGP identifier.
+    pub router_id: &'static str,
+    /// Its sessions.
+    pub sessions: Vec<Session>,
+    /// What it announces.
+    pub routes: Vec<Route>,
+}
+
+/// A running BGP daemon that somebody else wrote.
+pub trait Peer {
+    /// Its process.
+    fn process(&mut self) -> &mut Proc;
+
+    /// Ends the daemon in order.
+    ///
+    /// # Errors
+    /// When it does not end.
+    fn stop(&mut self) -> Result<()> {
+        self.process().stop().map(drop)
+    }
+
+    /// Whether its session with `neighbor` is Established.
+    ///
+    /// # Errors
+    /// When the daemon does not answer, or knows no such neighbor.
+    fn established(&self, neighbor: IpAddr) -> Result<bool>;
+
+    /// The route that it has from elsewhere for a prefix.
+    ///
+    /// # Errors
+    /// When the daemon does not answer, or shows something that the lab does not understand.
+    fn route(&self, prefix: &str) -> Result<Option<Seen>>;
+
+    /// Announces a further route.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    fn announce(&mut self, route: &Route) -> Result<()>;
+
+    /// Withdraws a route that it announced.
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    fn withdraw(&mut self, prefix: &str) -> Result<()>;
+
+    /// Text in which the daemon tells, in its own words, of NOTIFICATIONs that it received from `neighbor`.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    fn complaints(&self, neighbor: IpAddr) -> Result<String>;
+
+    /// Its own words for a NOTIFICATION with code 2 and subcode 2, Bad Peer AS (RFC 4271 §6.2), as far as it has any.
+    fn bad_peer_as(&self) -> &'static str;
+}
+
+/// Which daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// FRRouting.
+    Frr,
+    /// BIRD 2.
+    Bird,
+    /// OpenBGPD.
+    OpenBgpd,
+    /// GoBGP.
+    GoBgp,
+}
+
+impl Kind {
+    /// Starts the daemon in a host, and announces its routes.
+    ///
+    /// # Errors
+    /// When it is not installed, or refuses its configuration.
+    pub fn start(self, host: &Rc<Host>, setup: &Setup) -> Result<Box<dyn Peer>> {
+        Ok(match self {
+            Kind::Frr => Box::new(Frr::start(host, setup)?),
+            Kind::Bird => Box::new(Bird::start(host, setup)?),
+            Kind::OpenBgpd => Box::new(OpenBgpd::start(host, setup)?),
+            Kind::GoBgp => Box::new(GoBgp::start(host, setup)?),
+        })
+    }
+}
+
+/// Fails when a program of a Debian package is missing.
+fn need(program: &str, package: &str) -> Result<()> {
+    let folders = ["", "/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
+    if folders.iter().any(|folder| Path::new(&format!("{folder}{program}")).exists()) {
+        return Ok(());
+    }
+    Error::fail(format!("{program} is missing: install the Debian package {package}, or run `make test`"))
+}
