@@ -50,10 +50,9 @@ fuzz:
 	        exit 1
 	    }
 	done
-	cd tests
-	for target in $$(cargo +nightly fuzz list); do
+	for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do
 	    echo "== $$target, $(FUZZ_SECONDS) s"
-	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS)
+	    cargo +nightly fuzz run --fuzz-dir tests/fuzz "$$target" -- -max_total_time=$(FUZZ_SECONDS)
 	done
 
 .ONESHELL:

@@ -14,7 +14,7 @@ for document in $(git ls-files --cached --others --exclude-standard -- '*.md'); 
         tr -d '`' | sort -u); do
         [ -e "$path" ] || { echo "$document: $path does not exist"; bad=1; }
     done
-    for link in $(grep -oE '\]\([^)#: ]+' "$document" | sed 's/^](//' | sort -u); do
+    for link in $(grep -oE '\]\([^)# ]+' "$document" | sed 's/^](//' | grep -v : | sort -u); do
         [ -e "$folder/$link" ] || { echo "$document: link to $link, which does not exist"; bad=1; }
     done
 done

@@ -26,7 +26,7 @@ finish() {
     exit "$status"
 }
 trap finish EXIT
-trap 'exit 130' INT
+trap 'exit 0' INT
 trap 'exit 143' TERM HUP
 
 # daemon NAME ADDRESS AS PEER PEER_AS IPV6_NEXT_HOP
