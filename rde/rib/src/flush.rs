@@ -163,6 +163,7 @@ impl Group {
         sink: &mut impl Sink,
     ) -> u32 {
         let mut looked = 0;
+        let readers = self.stream_len();
         scratch.entries.clear();
         while looked < budget {
             let Some(id) = self.column.take() else { break };
@@ -171,7 +172,15 @@ impl Group {
             let new = self.wanted::<A>(shared, paths, slots.get(id).list());
             scratch.let_go.push(id);
             if !new.same_route(&old) {
-                self.differ(shared, old, new, id, &mut scratch.entries);
+                // The only one in the stream needs no message that is for all but itself.
+                let alone = |peer| readers == 1 && self.in_stream(peer);
+                let nobody = match new.attr.is_some() {
+                    true => alone(new.source) && !old.attr.is_some(),
+                    false => alone(old.source),
+                };
+                if readers > 0 && !nobody {
+                    self.differ(shared, old, new, id, &mut scratch.entries);
+                }
                 self.replace(shared, slots, old, new, id, &mut scratch.let_go);
             }
         }
@@ -263,9 +272,6 @@ impl Group {
         scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        if !self.anybody_in_stream() {
-            return;
-        }
         scratch.entries.sort_unstable();
         let mut to_all = 0;
         for run in scratch.entries.chunk_by(|a, b| (a.to, a.attr, a.source) == (b.to, b.attr, b.source)) {

@@ -96,8 +96,9 @@ impl Group {
         self.members.iter().find(|m| m.peer == peer)
     }
 
-    pub(crate) fn anybody_in_stream(&self) -> bool {
-        self.stream.iter().any(|w| *w != 0)
+    /// How many members get the shared stream.
+    pub(crate) fn stream_len(&self) -> u32 {
+        self.stream.iter().map(|w| w.count_ones()).sum()
     }
 
     /// How many routes this member has been sent.
