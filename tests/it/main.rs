@@ -6,4 +6,5 @@ mod guards;
 mod interop;
 mod lab_itself;
 mod life;
+mod misbehaviour;
 mod privileges;
