@@ -173,7 +173,7 @@ pub enum RdeToSession {
 impl Message for RdeToSession {}
 
 /// How many octets of one peer may be on their way to rde at once.
-pub const RECEIVE_WINDOW: u64 = 1 << 20;
+pub const RECEIVE_WINDOW: u64 = 192 << 10;
 
 /// The address of a peer that stands for routes injected by the API.
 pub const INJECTED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -11,7 +11,7 @@ use crate::outbox::Outbox;
 const MAX_RUNS: usize = 1024;
 
 /// Octets that may wait for session before the tables are asked to stop.
-const FULL: usize = 4 << 20;
+const FULL: usize = 512 << 10;
 
 /// The bulk channel to session.
 #[derive(Debug)]

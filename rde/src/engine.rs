@@ -22,7 +22,7 @@ use crate::peers::Peers;
 const INGEST_BOUND: u32 = 8;
 
 /// Octets of a peer that were dealt with before session is told, while more are coming in.
-const CREDIT_BATCH: u64 = 128 << 10;
+const CREDIT_BATCH: u64 = 32 << 10;
 
 /// Entries of a list in one message.
 const LIST: usize = 1024;

@@ -45,7 +45,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { soft: 2 << 20, hard: 16 << 20, stalled: 1000 }
+        Limits { soft: 256 << 10, hard: 16 << 20, stalled: 1000 }
     }
 }
 
