@@ -64,13 +64,24 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
 }
 
+impl Stats {
+    /// The last thing that went wrong. That nothing answers does not hide why the peer refused us before.
+    pub(crate) fn error(&self) -> String {
+        let told = [self.last_error.as_str(), self.connect_error.as_str()];
+        told.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join("; then ")
+    }
+}
+
 /// What the API shows.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     pub(crate) received: MessageCounts,
     pub(crate) sent: MessageCounts,
     pub(crate) flaps: u64,
+    /// How the last connection ended that told something.
     pub(crate) last_error: String,
+    /// Why no connection has come about since.
+    pub(crate) connect_error: String,
     pub(crate) since: Option<Instant>,
 }
 
@@ -226,7 +237,7 @@ impl Peer {
     }
 
     fn no_connection(&self, state: &mut State, attempt: u32, error: &str) {
-        state.stats.last_error = format!("cannot connect: {error}");
+        state.stats.connect_error = format!("cannot connect: {error}");
         state.span.in_scope(|| tracing::debug!(error, "cannot connect"));
         self.handle(state, Input::ConnectFailed { attempt });
     }
@@ -290,6 +301,7 @@ impl Peer {
         self.written.set(0);
         self.reporting.set(false);
         state.stats.since = Some(now());
+        state.stats.connect_error.clear();
         state.span = span_of(&state.config, state.epochs);
         let _entered = state.span.enter();
         tracing::info!(
@@ -313,8 +325,9 @@ impl Peer {
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),
             Reason::Superseded => {}
         }
-        if *reason != Reason::Superseded {
+        if established || !reason.is_collision() {
             state.stats.last_error = reason.to_string();
+            state.stats.connect_error.clear();
         }
         if established {
             state.stats.flaps += 1;

@@ -60,7 +60,7 @@ fn status(peer: &Peer) -> PeerStatus {
         disabled: state.disabled,
         uptime_seconds: uptime,
         flap_count: stats.flaps,
-        last_error: stats.last_error.chars().take(MAX_TEXT).collect(),
+        last_error: stats.error().chars().take(MAX_TEXT).collect(),
         received: stats.received,
         sent: stats.sent,
         hold_time: session.map_or(0, |s| s.hold_time.seconds()),

@@ -26,6 +26,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the connection went only because the peer has another one.
+    pub fn is_collision(&self) -> bool {
+        match self {
+            Reason::Sent { notification: n, .. } | Reason::Received(n) => (n.code, n.subcode) == (CEASE, 7),
+            Reason::Superseded => true,
+            Reason::Lost(_) => false,
+        }
+    }
+
     /// Whether a speaker refused the other one's protocol, so that trying again at once would only repeat
     /// it. Collisions, expired timers and resets that are meant to be followed by a new session do not count.
     pub(crate) fn is_refusal(&self) -> bool {

@@ -259,6 +259,11 @@ async fn connections_begun_by_the_parent_are_used_and_a_refusal_is_not_repeated_
     }
     assert!(waits[1] >= Duration::from_millis(700) && waits[2] >= Duration::from_millis(1400), "{waits:?}");
     assert_eq!(rig.status(PeerId(1)).await.state, FsmState::Idle);
+    // That nobody answers afterwards does not hide why the peer was refused.
+    let (peer, attempt) = rig.want_connect().await;
+    rig.tell(ParentToSession::ConnectFailed { peer, attempt, error: "no route".to_owned() }).await;
+    let error = rig.until_status(PeerId(1), |s| s.last_error.contains("no route")).await.last_error;
+    assert!(error.contains("Bad Peer AS"), "{error}");
 }
 
 #[tokio::test]
@@ -280,6 +285,7 @@ async fn a_connect_that_fails_is_tried_again_and_one_that_works_is_a_session() {
     one.establish(1, 90).await;
     let (source, negotiated) = rig.up().await;
     assert_eq!((source.peer, negotiated.remote), (PeerId(1), far.local_addr().unwrap()));
+    assert_eq!(rig.status(peer).await.last_error, "", "it works now, and nothing else ever went wrong");
 }
 
 #[tokio::test]

@@ -227,6 +227,22 @@ impl Rig {
         peers.remove(0)
     }
 
+    /// Asks until the peer's status is as wanted.
+    pub(crate) async fn until_status(
+        &mut self,
+        peer: PeerId,
+        wanted: impl Fn(&PeerStatus) -> bool,
+    ) -> PeerStatus {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let status = self.status(peer).await;
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{status:?}");
+        }
+    }
+
     /// Waits for a line of the log.
     pub(crate) async fn logged(&self, text: &str) {
         let deadline = Instant::now() + SOON;
