@@ -124,6 +124,8 @@ pub struct ControlGlobal {
     pub listen_port: u16,
     /// The build, as `rustbgpd --version` prints it.
     pub version: String,
+    /// When the daemon started, in Unix seconds. Control itself may be younger.
+    pub started: u64,
 }
 
 /// What a client of a listener may do.

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use std::time::UNIX_EPOCH;
+
 use bgp::{Family, FamilySet};
 use ipc::channel::batches;
 use ipc::config::{ControlGlobal, ControlPeer, RdeGlobal, RdePeer, SessionPeer, Speaker};
@@ -53,6 +55,7 @@ impl Plan {
                 speaker: speaker.clone(),
                 listen_port: config.global.listen_port,
                 version: VERSION.to_owned(),
+                started: UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs()),
             },
             speaker,
             session: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use ipc::channel::Sender;
 use ipc::config::ControlPeer;
@@ -12,7 +12,6 @@ use ipc::control_session::{ControlToSession, PeerStatus, SessionToControl};
 use ipc::parent_control::{ControlToParent, Intent, IntentError};
 use ipc::{PeerId, QueryId, Role};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tonic::Status;
 
 use crate::engine::{Engine, TIMEOUT};
@@ -31,7 +30,6 @@ pub(crate) struct App {
     pub(crate) rde: Arc<Engine<ControlToRde>>,
     /// The last figures that were seen, shown while an engine is away.
     pub(crate) last_snapshot: Mutex<Snapshot>,
-    started: Instant,
     parent: Sender<ControlToParent>,
     view: Mutex<Option<Arc<View>>>,
     intents: Mutex<Intents>,
@@ -63,16 +61,16 @@ impl App {
             session: Engine::new(Role::Session),
             rde: Engine::new(Role::Rde),
             last_snapshot: Mutex::default(),
-            started: Instant::now(),
             parent,
             view: Mutex::new(None),
             intents: Mutex::default(),
         })
     }
 
-    /// How long the daemon has been serving.
+    /// How long the daemon has been running; control itself may be younger.
     pub(crate) fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        let started = self.try_view().map_or(Duration::MAX, |v| Duration::from_secs(v.global.started));
+        UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(started)
     }
 
     /// Makes `view` the configuration.

@@ -171,6 +171,7 @@ impl Control {
             speaker: Speaker { asn: 64999, router_id: "192.0.2.254".parse().unwrap() },
             listen_port: 1179,
             version: "rustbgpd 1.2.3".into(),
+            started: std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() - 5000,
         };
         self.parent.send(&ParentToControl::StageBegin { generation, global }).await.unwrap();
         for peer in peers {

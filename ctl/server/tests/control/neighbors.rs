@@ -149,6 +149,11 @@ async fn enable_and_disable_are_asked_of_the_parent() {
 async fn health_counts_what_is_up() {
     let (_control, channel) = Control::start_whole().await;
     let health = ControlServiceClient::new(channel).get_health(HealthRequest {}).await.unwrap().into_inner();
+    assert!(
+        health.uptime_seconds >= 5000,
+        "since the daemon started, not control: {}",
+        health.uptime_seconds
+    );
     assert!(health.healthy);
     assert_eq!((health.active_peers, health.total_routes), (1, 7));
     assert!(health.unavailable.is_empty());
