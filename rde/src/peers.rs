@@ -76,7 +76,6 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         address: config.address,
         families: negotiated.families,
         four_octet_as: negotiated.four_octet_as,
-        add_path_send: negotiated.add_path_send,
         extended_next_hop: negotiated.extended_next_hop,
         max_message: negotiated.max_message,
         self_v4,

@@ -64,14 +64,6 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
 }
 
-impl Stats {
-    /// The last thing that went wrong. That nothing answers does not hide why the peer refused us before.
-    pub(crate) fn error(&self) -> String {
-        let told = [self.last_error.as_str(), self.connect_error.as_str()];
-        told.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join("; then ")
-    }
-}
-
 /// What the API shows.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
@@ -83,6 +75,14 @@ pub(crate) struct Stats {
     /// Why no connection has come about since.
     pub(crate) connect_error: String,
     pub(crate) since: Option<Instant>,
+}
+
+impl Stats {
+    /// The last thing that went wrong. That nothing answers does not hide why the peer refused us before.
+    pub(crate) fn error(&self) -> String {
+        let told = [self.last_error.as_str(), self.connect_error.as_str()];
+        told.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join("; then ")
+    }
 }
 
 fn now() -> Instant {

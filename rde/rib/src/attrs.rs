@@ -83,7 +83,7 @@ pub struct Attrs {
     entries: Vec<Entry>,
     free: Vec<u32>,
     index: HashTable<u32>,
-    // Few and shared by everything: found by a scan from the last one that was used.
+    // Few, and shared by everything.
     next_hops: Vec<NextHopEntry>,
     next_hop_index: hashbrown::HashMap<NextHop, u32, RandomState>,
     next_hop_free: Vec<u32>,

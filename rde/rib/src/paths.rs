@@ -13,7 +13,6 @@ pub(crate) struct Path {
     /// The identifier that the peer gave it (RFC 7911), 0 = none.
     pub(crate) path_id: u32,
     pub(crate) peer: PeerIdx,
-    pub(crate) flags: u16,
 }
 
 /// Where a prefix's paths are.
@@ -24,7 +23,7 @@ pub(crate) struct List {
     pub(crate) class: u8,
 }
 
-const EMPTY: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL, flags: 0 };
+const EMPTY: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL };
 
 #[derive(Debug, Default)]
 struct Class {
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn lists_keep_their_paths_while_they_grow_and_shrink() {
         let mut paths = Paths::default();
-        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7), flags: 0 };
+        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7) };
         let (mut a, mut b) = (List::default(), List::default());
         for n in 1..=20 {
             assert!(paths.push(&mut a, path(n)));

@@ -36,8 +36,6 @@ pub struct PeerInfo {
     pub families: FamilySet,
     /// It speaks 4-octet AS numbers.
     pub four_octet_as: bool,
-    /// Several paths to it (RFC 7911).
-    pub add_path_send: FamilySet,
     /// It takes IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// The largest message for it, in octets.
@@ -106,7 +104,6 @@ impl Peers {
             address: Ipv4Addr::UNSPECIFIED.into(),
             families: FamilySet::EMPTY,
             four_octet_as: true,
-            add_path_send: FamilySet::EMPTY,
             extended_next_hop: false,
             max_message: 0,
             self_v4: None,

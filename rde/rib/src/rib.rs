@@ -251,7 +251,7 @@ impl Rib {
         summary: &Summary,
     ) {
         let attr = self.shared.attrs.intern(canonical, next_hop, summary);
-        let path = |path_id| Path { attr, path_id, peer, flags: 0 };
+        let path = |path_id| Path { attr, path_id, peer };
         for (path_id, net) in nlri.ipv4() {
             let addr = V4(net.addr().to_bits());
             self.v4.announce(&mut self.shared, addr, net.prefix_len(), path(path_id));
@@ -285,7 +285,7 @@ impl Rib {
         summary: &Summary,
     ) {
         let attr = self.shared.attrs.intern(canonical, next_hop, summary);
-        let path = Path { attr, path_id, peer: PeerIdx::LOCAL, flags: 0 };
+        let path = Path { attr, path_id, peer: PeerIdx::LOCAL };
         if let Some(addr) = V4::of(&prefix) {
             self.v4.announce(&mut self.shared, addr, prefix.prefix_len(), path);
         } else if let Some(addr) = V6::of(&prefix) {

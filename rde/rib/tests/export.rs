@@ -52,7 +52,6 @@ fn peer(asn: u32) -> PeerInfo {
         address: Ipv4Addr::new(192, 0, 2, 1).into(),
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
         four_octet_as: true,
-        add_path_send: FamilySet::EMPTY,
         extended_next_hop: false,
         max_message: 4096,
         self_v4: Some(Ipv4Addr::new(192, 0, 2, 100)),

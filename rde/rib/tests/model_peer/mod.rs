@@ -207,7 +207,6 @@ impl World {
             address: address(p).into(),
             families: context(p).families,
             four_octet_as: !old_speaker(p),
-            add_path_send: FamilySet::EMPTY,
             extended_next_hop: false,
             max_message: 4096,
             self_v4: Some(SELF_V4),
