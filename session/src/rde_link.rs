@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bgp::Notification;
 use bgp::notification::cease;
@@ -15,6 +16,10 @@ use crate::from_rde;
 
 /// How many messages are taken before others get their turn.
 const BURST: usize = 16;
+
+/// How long sessions are left alone after rde was lost. All engines end with the parent, rde perhaps first:
+/// then this process ends within this time, and no neighbor is told of a restart that is none.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Serves a pair of channels until one of them breaks. `old` serves the pair before.
 pub(crate) fn serve(
@@ -57,12 +62,14 @@ async fn run(engine: &Rc<Engine>, bulk: Bulk, control: Control) -> LinkError {
     let _closed = CloseOnDrop(engine);
     engine.set_open(true);
     engine.all_peers().iter().for_each(|p| p.start());
-    tokio::select! {
+    let error = tokio::select! {
         error = engine.to_rde.flush() => error,
         error = engine.send_written(control_tx) => error,
         error = receive_control(engine, control_rx) => error,
         error = receive_bulk(engine, bulk_rx) => error,
-    }
+    };
+    tokio::time::sleep(GRACE).await;
+    error
 }
 
 /// Without rde a session has no use: its routes are gone and nobody takes new ones.
