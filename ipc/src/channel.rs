@@ -18,14 +18,19 @@ use tokio::task::coop::unconstrained;
 use tokio_seqpacket::UnixSeqpacket;
 use tokio_seqpacket::ancillary::{AncillaryMessageWriter, OwnedAncillaryMessage};
 
+use crate::buffers::Buffers;
 use crate::hello::{BUILD, Hello, PROTOCOL, Role};
 
-/// The largest datagram, in octets, sent or accepted.
-pub const MAX_DATAGRAM: usize = 128 * 1024;
+/// The largest datagram, in octets, sent or accepted: a batch that is all but full, one more message of 65535
+/// octets (RFC 8654), and the header.
+pub const MAX_DATAGRAM: usize = 192 * 1024;
 
 /// How full a batch should be before it is sent, in octets: datagrams of this size move most octets per
 /// CPU second.
 pub const BATCH: usize = 64 * 1024;
+
+/// What a datagram is received into, in octets: a batch and its header.
+const RECEIVE: usize = BATCH + 8 * 1024;
 
 /// The most fds that one message carries.
 pub const MAX_FDS: usize = 4;
@@ -177,7 +182,7 @@ impl<Tx> Clone for Sender<Tx> {
 pub struct Receiver<Rx> {
     socket: Arc<UnixSeqpacket>,
     with: Role,
-    buffer: Vec<u8>,
+    buffers: Buffers,
     _rx: PhantomData<fn() -> Rx>,
 }
 
@@ -212,7 +217,7 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
         let socket = Arc::new(UnixSeqpacket::try_from(fd)?);
         Ok(Link {
             tx: Sender { socket: Arc::clone(&socket), with, _tx: PhantomData },
-            rx: Receiver { socket, with, buffer: Vec::new(), _rx: PhantomData },
+            rx: Receiver { socket, with, buffers: Buffers::new(RECEIVE, MAX_DATAGRAM), _rx: PhantomData },
         })
     }
 
@@ -223,7 +228,7 @@ impl<Tx: Message, Rx: Message> Link<Tx, Rx> {
     pub async fn greet(&mut self, we: Role) -> Result<(), LinkError> {
         let hello = Hello { protocol: PROTOCOL, build: BUILD.to_owned(), role: we };
         send(&self.tx.socket, self.tx.with, &hello, &[], &[]).await?;
-        let theirs: Received<Hello> = recv(&self.rx.socket, self.rx.with, &mut self.rx.buffer).await?;
+        let theirs: Received<Hello> = recv(&self.rx.socket, self.rx.with, &mut self.rx.buffers).await?;
         let theirs = theirs.message;
         if theirs.role == self.rx.with && theirs.build == BUILD && theirs.protocol == PROTOCOL {
             return Ok(());
@@ -330,7 +335,7 @@ impl<Rx: Message> Receiver<Rx> {
     /// # Errors
     /// See [`LinkError`].
     pub async fn recv(&mut self) -> Result<Received<Rx>, LinkError> {
-        recv(&self.socket, self.with, &mut self.buffer).await
+        recv(&self.socket, self.with, &mut self.buffers).await
     }
 
     /// Receives a message if one is there.
@@ -339,7 +344,7 @@ impl<Rx: Message> Receiver<Rx> {
     /// See [`LinkError`].
     pub fn try_recv(&mut self) -> Result<Option<Received<Rx>>, LinkError> {
         // For the same reason as in `try_send`.
-        let future = unconstrained(recv(&self.socket, self.with, &mut self.buffer));
+        let future = unconstrained(recv(&self.socket, self.with, &mut self.buffers));
         match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Ok(None),
             Poll::Ready(r) => r.map(Some),
@@ -395,16 +400,15 @@ async fn send<M: Message>(
 async fn recv<M: Message>(
     socket: &UnixSeqpacket,
     with: Role,
-    buffer: &mut Vec<u8>,
+    buffers: &mut Buffers,
 ) -> Result<Received<M>, LinkError> {
-    if buffer.len() < MAX_DATAGRAM {
-        buffer.resize(MAX_DATAGRAM, 0);
-    }
     let misbehaved = |what| LinkError::Misbehaved { by: with, what };
     let mut space = [0; ANCILLARY];
     let (len, truncated, fds_truncated, fds) = {
-        let (info, ancillary) =
-            socket.recv_with_ancillary(buffer, &mut space).await.map_err(|e| io_error(with, e))?;
+        let (info, ancillary) = socket
+            .recv_vectored_with_ancillary(&mut buffers.space(), &mut space)
+            .await
+            .map_err(|e| io_error(with, e))?;
         let fds: Vec<OwnedFd> = ancillary
             .into_messages()
             .filter_map(|m| match m {
@@ -424,8 +428,7 @@ async fn recv<M: Message>(
     if len == 0 {
         return Err(LinkError::Closed { with });
     }
-    let datagram = buffer.get(..len).unwrap_or_default();
-    let (message, rest) = postcard::take_from_bytes::<M>(datagram)
+    let (message, rest) = postcard::take_from_bytes::<M>(buffers.received(len))
         .map_err(|e| misbehaved(Misbehaviour::Undecodable { len, error: e.to_string() }))?;
     if rest.len() != message.payload_len() {
         let (announced, found) = (message.payload_len(), rest.len());
@@ -435,8 +438,8 @@ async fn recv<M: Message>(
         let (announced, found) = (message.fd_count(), fds.len());
         return Err(misbehaved(Misbehaviour::Fds { announced, found }));
     }
-    // A copy, so that what is kept of it does not keep a whole buffer.
-    Ok(Received { payload: Bytes::copy_from_slice(rest), message, fds })
+    let header = len - rest.len();
+    Ok(Received { payload: buffers.take(header, len), message, fds })
 }
 
 /// Splits `items`, to be sent to `with`, into lists that each fit a datagram as part of a message.

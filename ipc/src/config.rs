@@ -29,6 +29,11 @@ pub struct SessionPeer {
     pub local_asn: u32,
     /// Proposed hold time in seconds: 0 or at least 3 (RFC 4271 §4.2).
     pub hold_time: u16,
+    /// Seconds between KEEPALIVEs, at most a third of the agreed hold time; `None` = that third.
+    pub keepalive: Option<u16>,
+    /// Seconds that a session goes on while the peer takes nothing of what it is sent (RFC 9687), 0 = for
+    /// ever; `None` = the default of that document.
+    pub send_hold_time: Option<u16>,
     /// Families to offer.
     pub families: FamilySet,
     /// Never connect, only accept.
@@ -78,6 +83,8 @@ pub struct RdeGlobal {
     pub cluster_id: Ipv4Addr,
     /// Compare MED across neighbor ASes.
     pub med_always_compare: bool,
+    /// Shards of the tables, a thread each; 1 = no thread beside the engine's. Does not change while rde runs.
+    pub threads: u16,
 }
 
 /// What control shows of a peer and does not know otherwise.

@@ -69,12 +69,17 @@ pub struct PeerStatus {
     pub flap_count: u64,
     /// The last thing that went wrong, empty if nothing did.
     pub last_error: String,
+    /// In how many seconds a connection is begun again, while the peer waits for that.
+    pub next_attempt: Option<u32>,
     /// Received messages.
     pub received: MessageCounts,
     /// Sent messages.
     pub sent: MessageCounts,
     /// Negotiated hold time in seconds, 0 outside of a session.
     pub hold_time: u16,
+    /// After how many seconds a session ends whose peer takes nothing of what it is sent (RFC 9687); 0 outside
+    /// of a session, and where it never does.
+    pub send_hold_time: u32,
     /// Negotiated families.
     pub families: FamilySet,
     /// Capabilities of the peer's OPEN, as text, in its order.

@@ -5,6 +5,7 @@
 //! names something unknown or comes in the wrong state is an error of its sender, reported with its
 //! name, and never harms the receiver.
 
+mod buffers;
 pub mod channel;
 pub mod config;
 pub mod control_rde;

@@ -50,6 +50,7 @@ impl Plan {
                 speaker: speaker.clone(),
                 cluster_id: config.global.cluster_id,
                 med_always_compare: config.global.med_always_compare,
+                threads: config.global.rde_threads,
             },
             control_global: ControlGlobal {
                 speaker: speaker.clone(),
@@ -139,6 +140,8 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         remote_asn: n.remote_asn,
         local_asn: n.local_asn,
         hold_time: n.hold_time,
+        keepalive: n.keepalive,
+        send_hold_time: n.send_hold_time,
         families: served(n),
         passive: n.passive,
         connect_retry: n.connect_retry,

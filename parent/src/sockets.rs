@@ -202,6 +202,8 @@ fn bind_listener(address: SocketAddr) -> Result<OwnedFd, Errno> {
     // A peer with GTSM drops our answer to its SYN unless it has the highest TTL; to all others it is all
     // the same.
     set_ttl(&socket, address.ip(), u8::MAX)?;
+    // How far away a peer is that connects: session compares.
+    ipc::sockopt::save_syns(&socket).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or_default()))?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&socket, Backlog::new(BACKLOG)?)?;
     Ok(socket)

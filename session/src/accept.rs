@@ -1,17 +1,57 @@
-//! Accepts connections on listeners that the parent bound. Who is not a configured peer is closed at once.
+//! Accepts connections on listeners that the parent bound. Who is not a configured peer is closed at once; who is
+//! one gets so many and no more, and all together do as well.
+//!
+//! What there can be at a time: one connection of a peer that has not told who it is (the next one takes its
+//! place), and those that are on their way to their end, which are counted.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use fsm::Input;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::Engine;
+use crate::limits::{LogLimit, Rate};
+use crate::peer::Peer;
 
 /// How long to wait after an error that will last, such as having no fds left.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a listener accepts. Beyond that connections wait in the kernel's queue: a flood takes little of our
+/// time, and who is in the queue is still served in its turn.
+const TOTAL: Rate = Rate::new(Duration::from_millis(1), 1000);
+
+/// How often one peer may connect: often enough for one that comes back at once after each of many errors.
+pub(crate) const PER_PEER: Rate = Rate::new(Duration::from_millis(100), 100);
+
+/// Connections of one peer, and of all together, that are being closed.
+const CLOSING_PER_PEER: usize = 16;
+const CLOSING: usize = 1024;
+
+/// What all listeners share.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    rate: RefCell<Rate>,
+    errors: LogLimit,
+    unknown: LogLimit,
+    refused: LogLimit,
+    distant: LogLimit,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate {
+            rate: RefCell::new(TOTAL),
+            errors: LogLimit::default(),
+            unknown: LogLimit::default(),
+            refused: LogLimit::default(),
+            distant: LogLimit::default(),
+        }
+    }
+}
 
 /// Accepts for as long as the process runs.
 ///
@@ -23,77 +63,101 @@ pub(crate) fn listen(engine: &Rc<Engine>, fd: OwnedFd) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let engine = Rc::clone(engine);
     tokio::task::spawn_local(async move {
-        let log = RateLimit::default();
         loop {
-            match listener.accept().await {
-                Ok((stream, remote)) => match engine.peer_at(remote.ip()) {
-                    Some(peer) => peer.accepted(stream),
-                    None => {
-                        drop(stream);
-                        log.unknown(remote.ip().to_canonical());
-                    }
-                },
+            let accepted = listener.accept().await;
+            match accepted {
+                Ok((stream, remote)) => engine.gate.accepted(&engine, stream, remote.ip().to_canonical()),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if let Some(left_out) = engine.gate.errors.admit(Instant::now(), NOBODY) {
+                        tracing::warn!(%error, left_out, "cannot accept a connection");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+            engine.gate.turn().await;
         }
     });
     Ok(())
 }
 
-/// At most [`RateLimit::LINES`] log lines in each [`RateLimit::WINDOW`].
-#[derive(Debug, Default)]
-struct RateLimit(RefCell<Window>);
+/// Stands for no address in particular.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-#[derive(Debug, Default)]
-struct Window {
-    began: Option<Instant>,
-    lines: u32,
-    left_out: u64,
-}
-
-impl RateLimit {
-    const WINDOW: Duration = Duration::from_secs(10);
-    const LINES: u32 = 5;
-
-    fn unknown(&self, address: IpAddr) {
-        let Some(left_out) = self.admit(Instant::now()) else { return };
-        tracing::warn!(
-            %address,
-            left_out,
-            "connection from an unknown address closed; to add it: rustbgpctl neighbor {address} add --asn N"
-        );
+impl Gate {
+    /// Waits until another connection may be accepted.
+    async fn turn(&self) {
+        loop {
+            let taken = self.rate.borrow_mut().take(Instant::now());
+            match taken {
+                Ok(()) => return,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
     }
 
-    /// How many lines were left out before this one, or `None` where this one is left out as well.
-    fn admit(&self, now: Instant) -> Option<u64> {
-        let window = &mut *self.0.borrow_mut();
-        if window.began.is_none_or(|began| now.saturating_duration_since(began) >= Self::WINDOW) {
-            window.began = Some(now);
-            window.lines = 0;
+    fn accepted(&self, engine: &Engine, stream: TcpStream, remote: IpAddr) {
+        let now = Instant::now();
+        match engine.peer_at(remote) {
+            Some(peer) => match peer.admit(engine, now) {
+                Ok(()) => peer.accepted(stream, self),
+                Err(why) => {
+                    drop(stream);
+                    if let Some(left_out) = self.refused.admit(now, remote) {
+                        tracing::warn!(peer_addr = %remote, left_out, why, "connection of a neighbor closed");
+                    }
+                }
+            },
+            None => {
+                drop(stream);
+                if let Some(left_out) = self.unknown.admit(now, remote) {
+                    tracing::warn!(
+                        address = %remote,
+                        left_out,
+                        "connection from an unknown address closed; to add it: \
+                         rustbgpctl neighbor {remote} add --asn N"
+                    );
+                }
+            }
         }
-        if window.lines >= Self::LINES {
-            window.left_out += 1;
-            return None;
-        }
-        window.lines += 1;
-        Some(std::mem::take(&mut window.left_out))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Peer {
+    fn admit(&self, engine: &Engine, now: Instant) -> Result<(), &'static str> {
+        if self.closing.count() >= CLOSING_PER_PEER {
+            return Err("too many of its connections are still being closed");
+        }
+        if engine.closing.count() >= CLOSING {
+            return Err("too many connections are still being closed");
+        }
+        self.accepts.borrow_mut().take(now).map_err(|_| "it connects too often")
+    }
 
-    #[test]
-    fn a_flood_of_unknown_connections_logs_a_few_lines_and_counts_the_rest() {
-        let limit = RateLimit::default();
-        let start = Instant::now();
-        let admitted = (0..1000).filter(|_| limit.admit(start).is_some()).count();
-        assert_eq!(admitted, 5);
-        assert_eq!(limit.admit(start + RateLimit::WINDOW), Some(995));
-        assert_eq!(limit.admit(start + RateLimit::WINDOW), Some(0));
+    /// The peer connected to us.
+    fn accepted(&self, stream: TcpStream, gate: &Gate) {
+        let min_ttl = self.state().config.min_ttl;
+        if let Some(least) = min_ttl
+            && let Err(why) = guard(&stream, self.address, least)
+        {
+            if let Some(left_out) = gate.distant.admit(Instant::now(), self.address) {
+                tracing::warn!(peer_addr = %self.address, left_out, why, "connection of a neighbor closed: GTSM");
+            }
+            return;
+        }
+        if let Some(conn) = self.adopt(stream) {
+            self.input(Input::Accepted(conn));
+        }
+    }
+}
+
+/// Lets in what comes from near enough only (RFC 5082). The limit on a socket holds for what arrives from then on;
+/// whether the connection began well is told by its SYN, where the kernel has kept that. It has not where it
+/// answered with a SYN cookie.
+fn guard(stream: &TcpStream, peer: IpAddr, least: u8) -> Result<(), String> {
+    ipc::sockopt::set_min_ttl(stream, peer, least).map_err(|e| format!("cannot set the least TTL: {e}"))?;
+    match ipc::sockopt::saved_syn_ttl(stream) {
+        Ok(Some(ttl)) if ttl < least => Err(format!("its SYN has TTL {ttl}, less than {least}")),
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("cannot ask for its SYN: {e}")),
     }
 }

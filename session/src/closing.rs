@@ -1,14 +1,13 @@
 //! The end of a connection that got a NOTIFICATION: write it out, close our half, and read until the peer
 //! closes its own, so that the peer reads the NOTIFICATION instead of meeting a reset.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::engine::Engine;
+use crate::engine::ClosingGuard;
 
 /// How long the last words may take to leave.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -16,12 +15,11 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// How long the peer has to close its half.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Ends a connection in the background.
-pub(crate) fn close(engine: &Rc<Engine>, stream: TcpStream, last_words: Vec<u8>) {
-    let guard = engine.closing.begin();
+/// Ends a connection in the background. `guards` are kept for as long as that takes.
+pub(crate) fn close(guards: [ClosingGuard; 2], stream: TcpStream, last_words: Vec<u8>) {
     tokio::task::spawn_local(async move {
         finish(stream, &last_words).await;
-        drop(guard);
+        drop(guards);
     });
 }
 

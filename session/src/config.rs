@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bgp::{Asn, RouterId};
-use fsm::{HoldTime, Settings};
+use fsm::{HoldTime, SendHold, Settings};
 use ipc::config::{SessionPeer, Speaker};
 use ipc::{Generation, LinkError, PeerId, Role};
 
@@ -104,6 +104,12 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
         remote_asn: Asn(peer.remote_asn),
         // Checked when it was staged.
         hold_time: HoldTime::new(peer.hold_time).unwrap_or(HoldTime::NONE),
+        keepalive: peer.keepalive.map(|seconds| Duration::from_secs(seconds.into())),
+        send_hold: match peer.send_hold_time {
+            None => SendHold::Standard,
+            Some(0) => SendHold::Never,
+            Some(seconds) => SendHold::After(Duration::from_secs(seconds.into())),
+        },
         families: peer.families,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),

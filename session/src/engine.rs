@@ -11,6 +11,7 @@ use ipc::session_rde::{RECEIVE_WINDOW, SessionToRde, Source};
 use ipc::{LinkError, PeerId};
 use tokio::sync::{Notify, mpsc};
 
+use crate::accept::Gate;
 use crate::from_rde::Groups;
 use crate::peer::Peer;
 use crate::to_rde::ToRde;
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     /// Every socket is read into this one: idle peers hold no buffer.
     pub(crate) scratch: RefCell<Vec<u8>>,
     pub(crate) closing: Closing,
+    pub(crate) gate: Gate,
     /// Bounded by one request per peer and attempt.
     parent: mpsc::UnboundedSender<SessionToParent>,
     written: Written,
@@ -44,6 +46,7 @@ impl Engine {
             to_rde: ToRde::default(),
             scratch: RefCell::new(vec![0; 2 * BATCH]),
             closing: Closing::default(),
+            gate: Gate::default(),
             parent,
             written: Written::default(),
             open: Cell::new(false),
@@ -148,9 +151,13 @@ impl Closing {
         ClosingGuard(Rc::clone(&self.0))
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.count.get()
+    }
+
     /// Waits until none is being closed.
     pub(crate) async fn all_closed(&self) {
-        while self.0.count.get() > 0 {
+        while self.count() > 0 {
             self.0.ended.notified().await;
         }
     }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use bgp::header::{self, HEADER_LEN, MessageType};
@@ -75,42 +76,84 @@ pub(crate) fn bulk(engine: &Engine, received: Received<RdeToSessionBulk>) -> Res
     Ok(())
 }
 
-fn send(engine: &Engine, runs: &[Run<Target>], payload: &Bytes) -> Result<(), LinkError> {
-    let mut at = 0;
+/// Where a run ends in the payload, and what there is up to there.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    at: usize,
+    updates: u32,
+    refreshes: u32,
+}
+
+/// Where each run begins, and behind them where the last one ends.
+fn marks(runs: &[Run<Target>], payload: &[u8]) -> Result<Vec<Mark>, LinkError> {
+    let mut marks = Vec::with_capacity(runs.len() + 1);
+    let mut mark = Mark::default();
+    marks.push(mark);
     for run in runs {
-        let end = at + run.len as usize;
+        let end = mark.at + run.len as usize;
         // The channel checked that the runs' lengths add up to the payload's.
-        let bytes = payload.slice(at..end);
-        at = end;
-        let (updates, refreshes) = count(&bytes)?;
-        match run.of {
-            Target::Peer(source) => {
-                if let Some(peer) = current(engine, source) {
-                    peer.queue_routes(bytes, updates, refreshes);
+        let (updates, refreshes) = count(payload.get(mark.at..end).unwrap_or_default())?;
+        mark = Mark { at: end, updates: mark.updates + updates, refreshes: mark.refreshes + refreshes };
+        marks.push(mark);
+    }
+    Ok(marks)
+}
+
+fn send(engine: &Engine, runs: &[Run<Target>], payload: &Bytes) -> Result<(), LinkError> {
+    let marks = marks(runs, payload)?;
+    let mut marks = &marks[..];
+    for span in runs.chunk_by(|a, b| group(a.of).is_some() && group(a.of) == group(b.of)) {
+        let (here, next) = (marks, marks.get(span.len()..).unwrap_or_default());
+        marks = next;
+        match span {
+            [Run { of: Target::Peer(source), .. }, ..] => {
+                if let Some(peer) = current(engine, *source) {
+                    queue(&peer, payload, here, 0..1);
                 }
             }
-            Target::Group(group) => to_group(engine, group, None, &bytes, updates, refreshes),
-            Target::GroupExcept(group, except) => {
-                to_group(engine, group, Some(except), &bytes, updates, refreshes);
-            }
+            [run, ..] => to_group(engine, group(run.of), span, payload, here),
+            [] => {}
         }
     }
     Ok(())
 }
 
-fn to_group(
-    engine: &Engine,
-    group: GroupId,
-    except: Option<PeerId>,
-    bytes: &Bytes,
-    updates: u32,
-    refreshes: u32,
-) {
-    let groups = engine.groups.0.borrow();
-    for (id, peer) in groups.get(&group).into_iter().flatten() {
-        if Some(*id) != except {
-            peer.queue_routes(bytes.clone(), updates, refreshes);
+fn group(target: Target) -> Option<GroupId> {
+    match target {
+        Target::Group(group) | Target::GroupExcept(group, _) => Some(group),
+        Target::Peer(_) => None,
+    }
+}
+
+/// Queues runs for one group. A member gets what lies between the runs that are not for it in one piece: with
+/// many members that are also sources, there are as many runs as members.
+fn to_group(engine: &Engine, group: Option<GroupId>, runs: &[Run<Target>], payload: &Bytes, marks: &[Mark]) {
+    let mut except: Vec<(PeerId, usize)> = Vec::new();
+    for (at, run) in runs.iter().enumerate() {
+        if let Target::GroupExcept(_, peer) = run.of {
+            except.push((peer, at));
         }
+    }
+    except.sort_unstable();
+    let groups = engine.groups.0.borrow();
+    for (id, peer) in group.and_then(|g| groups.get(&g)).into_iter().flatten() {
+        let first = except.partition_point(|(excepted, _)| excepted < id);
+        let own = except.iter().skip(first).take_while(|(excepted, _)| excepted == id);
+        let mut from = 0;
+        for (_, at) in own {
+            queue(peer, payload, marks, from..*at);
+            from = at + 1;
+        }
+        queue(peer, payload, marks, from..runs.len());
+    }
+}
+
+/// Queues the runs of a range for one peer.
+fn queue(peer: &Peer, payload: &Bytes, marks: &[Mark], runs: Range<usize>) {
+    let (Some(from), Some(to)) = (marks.get(runs.start), marks.get(runs.end)) else { return };
+    if from.at < to.at {
+        let bytes = payload.slice(from.at..to.at);
+        peer.queue_routes(bytes, to.updates - from.updates, to.refreshes - from.refreshes);
     }
 }
 

@@ -6,6 +6,7 @@ mod closing;
 mod config;
 mod engine;
 mod from_rde;
+mod limits;
 mod outbox;
 mod peer;
 mod rde_link;
@@ -13,6 +14,7 @@ mod receive;
 mod run;
 mod status;
 mod stream;
+mod tell;
 mod to_rde;
 
 use std::process::ExitCode;

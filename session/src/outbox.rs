@@ -14,6 +14,9 @@ pub(crate) const MAX_SLICES: usize = 64;
 /// About the most octets for one system call.
 const MAX_OCTETS: usize = 1 << 20;
 
+/// The most slices that an empty queue keeps room for: there are as many queues as peers.
+const KEPT: usize = 16;
+
 /// What a slice holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -118,6 +121,9 @@ impl Outbox {
             self.urgent = self.urgent.saturating_sub(1);
         }
         self.route_octets -= routes;
+        if self.slices.is_empty() && self.slices.capacity() > KEPT {
+            self.slices = VecDeque::new();
+        }
         routes
     }
 

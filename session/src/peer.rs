@@ -16,16 +16,19 @@ use fsm::{ConnId, Input, Outgoing, Output, Reason, Session};
 use ipc::config::SessionPeer;
 use ipc::control_session::MessageCounts;
 use ipc::parent_session::SessionToParent;
-use ipc::session_rde::{DownReason, Negotiated, SessionToRdeBulk, Source};
+use ipc::session_rde::{DownReason, SessionToRdeBulk, Source};
 use ipc::{Attempt, Epoch, PeerId};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tracing::Span;
 
+use crate::accept::PER_PEER;
 use crate::closing;
-use crate::engine::Engine;
+use crate::engine::{Closing, Engine};
+use crate::limits::Rate;
 use crate::outbox::Kind;
 use crate::stream::Conn;
+use crate::tell::{log_notification, names, negotiated};
 
 /// For every so many written octets rde is told.
 const REPORT: u64 = 64 * 1024;
@@ -45,6 +48,10 @@ pub(crate) struct Peer {
     reporting: Cell<bool>,
     /// Octets on their way to rde.
     pub(crate) outstanding: Cell<u64>,
+    /// How often it connects.
+    pub(crate) accepts: RefCell<Rate>,
+    /// Its connections that are being closed.
+    pub(crate) closing: Closing,
 }
 
 /// What changes.
@@ -122,6 +129,8 @@ impl Peer {
             written: Cell::default(),
             reporting: Cell::default(),
             outstanding: Cell::default(),
+            accepts: RefCell::new(PER_PEER),
+            closing: Closing::default(),
         });
         let task = Rc::clone(&peer);
         tokio::task::spawn_local(async move { std::future::poll_fn(|cx| task.poll(cx)).await });
@@ -147,7 +156,7 @@ impl Peer {
     }
 
     /// Feeds the state machine and carries out what it answers.
-    fn input(&self, input: Input<'_>) {
+    pub(crate) fn input(&self, input: Input<'_>) {
         let state = &mut *self.state.borrow_mut();
         self.handle(state, input);
         self.wake();
@@ -211,20 +220,6 @@ impl Peer {
         }
     }
 
-    /// The peer connected to us.
-    pub(crate) fn accepted(&self, stream: TcpStream) {
-        let min_ttl = self.state.borrow().config.min_ttl;
-        if let Some(ttl) = min_ttl
-            && let Err(error) = ipc::sockopt::set_min_ttl(&stream, self.address, ttl)
-        {
-            tracing::warn!(peer_addr = %self.address, %error, "cannot set the least TTL, connection closed");
-            return;
-        }
-        if let Some(conn) = self.adopt(stream) {
-            self.input(Input::Accepted(conn));
-        }
-    }
-
     /// A connect that the parent began; it may not have come to its end.
     pub(crate) fn connecting(&self, attempt: Attempt, stream: TcpStream) {
         self.state.borrow_mut().connecting = Some((attempt.0, stream));
@@ -237,12 +232,14 @@ impl Peer {
     }
 
     fn no_connection(&self, state: &mut State, attempt: u32, error: &str) {
-        state.stats.connect_error = format!("cannot connect: {error}");
+        if state.fsm.established().is_none() {
+            state.stats.connect_error = format!("cannot connect: {error}");
+        }
         state.span.in_scope(|| tracing::debug!(error, "cannot connect"));
         self.handle(state, Input::ConnectFailed { attempt });
     }
 
-    fn adopt(&self, stream: TcpStream) -> Option<ConnId> {
+    pub(crate) fn adopt(&self, stream: TcpStream) -> Option<ConnId> {
         adopt(&mut self.state.borrow_mut(), stream).ok()
     }
 
@@ -325,9 +322,14 @@ impl Peer {
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),
             Reason::Superseded => {}
         }
-        if established || !reason.is_collision() {
-            state.stats.last_error = reason.to_string();
-            state.stats.connect_error.clear();
+        match reason {
+            // A peer that closes without a word does not hide what it said before.
+            Reason::Lost(_) if !established => state.stats.connect_error = reason.to_string(),
+            _ if established || !reason.is_collision() => {
+                state.stats.last_error = reason.to_string();
+                state.stats.connect_error.clear();
+            }
+            _ => {}
         }
         if established {
             state.stats.flaps += 1;
@@ -340,10 +342,16 @@ impl Peer {
             self.epoch.set(None);
             tracing::info!(reason = %reason, "peer session down");
         }
+        // After a refusal the waits grow: say so.
+        if let Some(until) = state.fsm.next_attempt().filter(|_| state.fsm.state() == fsm::State::Idle) {
+            let seconds = until.saturating_duration_since(now()).as_secs_f32().round();
+            tracing::info!(seconds, "waiting before the next attempt to connect");
+        }
         let Some(at) = state.conns.iter().position(|c| c.id == id) else { return };
         let conn = state.conns.swap_remove(at);
         if let Reason::Sent { .. } = reason {
-            closing::close(&self.engine, conn.stream, conn.outbox.into_last_words());
+            let guards = [self.engine.closing.begin(), self.closing.begin()];
+            closing::close(guards, conn.stream, conn.outbox.into_last_words());
         }
     }
 
@@ -397,6 +405,13 @@ impl Peer {
             {
                 self.handle(state, Input::Alive(conn));
                 continue;
+            }
+            if let Some(conn) = state.fsm.stuck(now()) {
+                // Perhaps it was us who did not come to writing.
+                self.poll_writes(state, cx);
+                if let Some(at) = state.conns.iter().find(|c| c.id == conn).map(Conn::taken) {
+                    self.handle(state, Input::Taken { conn, at });
+                }
             }
             self.handle(state, Input::Timer);
         }
@@ -476,36 +491,4 @@ fn count_sent(sent: &mut MessageCounts, kind: Kind) {
         Kind::Keepalive => sent.keepalive += 1,
         Kind::Notification => sent.notification += 1,
     }
-}
-
-fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
-    Negotiated {
-        families: session.families,
-        four_octet_as: session.four_octet_as,
-        route_refresh: session.route_refresh,
-        add_path_receive: bgp::FamilySet::EMPTY,
-        add_path_send: bgp::FamilySet::EMPTY,
-        max_message: session.max_message,
-        extended_next_hop: false,
-        router_id: session.router_id.0,
-        local: conn.local,
-        remote: conn.remote,
-    }
-}
-
-fn names(families: bgp::FamilySet) -> String {
-    families.iter().map(bgp::Family::name).collect::<Vec<_>>().join(",")
-}
-
-fn log_notification(direction: &str, n: &Notification, detail: &str) {
-    tracing::info!(
-        code = n.code,
-        subcode = n.subcode,
-        code_name = n.code_name().unwrap_or("unknown"),
-        subcode_name = n.subcode_name().unwrap_or(""),
-        communication = n.shutdown_communication(),
-        data_len = n.data.len(),
-        detail,
-        "NOTIFICATION {direction}"
-    );
 }

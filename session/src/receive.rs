@@ -52,9 +52,10 @@ impl Peer {
         let mut run = 0;
         let mut room = self.engine().to_rde.room();
         let mut established = is_established(state, id);
+        let mut longest = state.fsm.longest(id);
         loop {
             let rest = octets.get(at..).unwrap_or(&[]);
-            let header = match next_message(rest) {
+            let header = match next_message(rest, longest) {
                 Ok(Some(header)) => header,
                 Ok(None) => break,
                 Err(notification) => {
@@ -83,6 +84,7 @@ impl Peer {
                         return;
                     }
                     established = is_established(state, id);
+                    longest = state.fsm.longest(id);
                 }
             }
             at = end;

@@ -61,9 +61,17 @@ fn status(peer: &Peer) -> PeerStatus {
         uptime_seconds: uptime,
         flap_count: stats.flaps,
         last_error: stats.error().chars().take(MAX_TEXT).collect(),
+        next_attempt: state.fsm.next_attempt().map(|at| {
+            let left = at.saturating_duration_since(Instant::now()).as_secs_f32().ceil();
+            // No wait is longer than 16 bits of seconds.
+            left as u32
+        }),
         received: stats.received,
         sent: stats.sent,
         hold_time: session.map_or(0, |s| s.hold_time.seconds()),
+        send_hold_time: session
+            .and_then(|s| state.fsm.settings().send_hold.time(s.hold_time))
+            .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
         families: session.map_or(bgp::FamilySet::EMPTY, |s| s.families),
         capabilities_received: session.map_or(Vec::new(), |s| texts(&s.capabilities)),
         capabilities_sent: texts(&fsm::negotiate::our_open(state.fsm.settings()).capabilities),

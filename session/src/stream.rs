@@ -4,8 +4,8 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
-use bgp::MAX_MESSAGE;
 use bgp::header::{self, HEADER_LEN, Header};
 use fsm::ConnId;
 use tokio::net::TcpStream;
@@ -22,6 +22,8 @@ pub(crate) struct Conn {
     /// The beginning of a message whose end has not arrived.
     partial: Vec<u8>,
     pub(crate) outbox: Outbox,
+    /// When the socket last took something.
+    taken: Instant,
 }
 
 /// What a read brought.
@@ -40,7 +42,8 @@ impl Conn {
         let canonical = |a: SocketAddr| SocketAddr::new(a.ip().to_canonical(), a.port());
         let (local, remote) = (canonical(stream.local_addr()?), canonical(stream.peer_addr()?));
         stream.set_nodelay(true)?;
-        Ok(Conn { id, stream, local, remote, partial: Vec::new(), outbox: Outbox::default() })
+        let (outbox, taken) = (Outbox::default(), Instant::now());
+        Ok(Conn { id, stream, local, remote, partial: Vec::new(), outbox, taken })
     }
 
     /// Reads up to `most` octets into the buffer, behind the message that the last read ended in.
@@ -77,6 +80,11 @@ impl Conn {
         recv(self.stream.as_raw_fd(), &mut [0], flags).is_ok_and(|n| n > 0)
     }
 
+    /// When the socket last took something, or now where there is nothing to take.
+    pub(crate) fn taken(&self) -> Instant {
+        if self.outbox.is_empty() { Instant::now() } else { self.taken }
+    }
+
     /// Writes what the socket takes. Ready where nothing is left or the connection is broken. Returns how many
     /// octets of routes were written, by `routes`.
     pub(crate) fn poll_write(
@@ -90,7 +98,10 @@ impl Conn {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let n = self.outbox.fill(&mut slices);
             match self.stream.try_write_vectored(slices.get(..n).unwrap_or_default()) {
-                Ok(n) => *routes += self.outbox.advance(n, &mut finished),
+                Ok(n) => {
+                    *routes += self.outbox.advance(n, &mut finished);
+                    self.taken = Instant::now();
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Poll::Ready(Err(e)),
             }
@@ -99,13 +110,14 @@ impl Conn {
     }
 }
 
-/// The next whole message at the beginning of `octets`; `None` where its end has not arrived.
+/// The next whole message, of at most `longest` octets, at the beginning of `octets`; `None` where its end has
+/// not arrived.
 ///
 /// # Errors
 /// See [`header::parse`].
 #[inline]
-pub(crate) fn next_message(octets: &[u8]) -> Result<Option<Header>, bgp::Notification> {
+pub(crate) fn next_message(octets: &[u8], longest: usize) -> Result<Option<Header>, bgp::Notification> {
     let Some(head) = octets.first_chunk::<HEADER_LEN>() else { return Ok(None) };
-    let header = header::parse(head, MAX_MESSAGE)?;
+    let header = header::parse(head, longest)?;
     Ok((octets.len() >= usize::from(header.len)).then_some(header))
 }

@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use lab::peers::{Kind, Session, Setup};
-use lab::{Lab, Neighbor, Origin, Pairs, Result, Route, Rustbgpd, State, wait, wait_for};
+use lab::{Lab, Neighbor, Origin, Pairs, Result, Route, Rustbgpd, Speaker, State, wait, wait_for};
 
 const US: u32 = 65001;
 const PEER: u32 = 65002;
@@ -75,7 +75,7 @@ fn guards(kind: Kind) -> Result<()> {
             Pairs::new(lab, &[PLAIN, RIGHT_KEY, WRONG_KEY, RIGHT_TTL, WRONG_TTL, WRONG_AS, SILENT])?;
         let _capture = peer.capture("wrong-as", Pairs::ours(WRONG_AS))?;
         let other = kind.start(&peer, &their_setup()?)?;
-        let daemon = Rustbgpd::start(&us, &our_config())?;
+        let mut daemon = Rustbgpd::start(&us, &our_config())?;
 
         let right_v6 = [Pairs::theirs_v6(RIGHT_KEY), Pairs::theirs_v6(RIGHT_TTL)];
         daemon.wait_established(&[
@@ -124,10 +124,12 @@ fn guards(kind: Kind) -> Result<()> {
                 !state.established && state.flaps == 0 && state.prefixes_received == 0,
                 "{case}: {state:?}"
             );
-            // What came before the minimum TTL was set on an accepted connection may be answered, so that a
-            // peer without GTSM believes in a session until its hold timer expires. We never do.
-            assert!(case == WRONG_TTL || !other.established(Pairs::ours(case))?);
+            assert!(!other.established(Pairs::ours(case))?);
         }
+        // RFC 5082: who connects from too far away is told nothing, not even our OPEN.
+        let told = Speaker::connect(&peer, Pairs::port(WRONG_TTL))?.receive(5)?;
+        assert_eq!(told, None);
+        daemon.process().wait_log("connection of a neighbor closed: GTSM", 5)?;
         let after: State = daemon.neighbor(Pairs::theirs(WRONG_AS))?;
         assert!(after.notifications_sent - before.notifications_sent < 20, "{before:?} {after:?}");
         assert_eq!(daemon.neighbor(Pairs::theirs(PLAIN))?.flaps, 0);

@@ -8,3 +8,4 @@ mod lab_itself;
 mod life;
 mod misbehaviour;
 mod privileges;
+mod sessions;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use lab::{Error, Host, Lab, Neighbor, Result, Rustbgpd, Speaker, binary, is_running, wait};
+use lab::{Error, Host, Lab, Neighbor, Result, Rustbgpd, Speaker, binary, engine_threads, is_running, wait};
 
 const ENGINES: [&str; 3] = ["session", "rde", "control"];
 
@@ -78,7 +78,7 @@ fn engines_of_root_have_nothing_left() -> Result<()> {
             assert_eq!(status(pid, "NoNewPrivs")?, "1", "{role}");
             // A filter: what it allows is tested where it is written, in ipc/sandbox.
             assert_eq!(status(pid, "Seccomp")?, "2", "{role}");
-            assert_eq!(status(pid, "Threads")?, "1", "{role}");
+            assert_eq!(status(pid, "Threads")?, engine_threads(role)?.to_string(), "{role}");
             let root = format!("/proc/{pid}/root/");
             assert_eq!(fs::read_dir(&root)?.count(), 0, "{role}: {:?}", fs::read_link(&root));
         }

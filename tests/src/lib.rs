@@ -34,7 +34,7 @@ pub use init::run_init;
 pub use link::Link;
 pub use pairs::Pairs;
 pub use process::{Proc, children_of, is_running};
-pub use rustbgpd::{Neighbor, Rustbgpd, State, binary};
+pub use rustbgpd::{Neighbor, Rustbgpd, State, binary, engine_threads};
 pub use seen::{Origin, Route, Seen};
 pub use speaker::{Message, Speaker};
 pub use topology::Lab;

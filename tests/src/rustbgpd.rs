@@ -11,6 +11,8 @@ use crate::{Error, Host, Origin, Proc, Result, Route, Seen, children_of, wait, w
 
 /// A folder with the programs, where they do not lie beside the tests.
 const ENVIRONMENT: &str = "RUSTBGPD_BIN_DIR";
+/// A number of threads for the tables.
+const RDE_THREADS: &str = "RUSTBGPD_LAB_RDE_THREADS";
 const STATE: &str = "/run/rustbgpd";
 
 /// Where a program of the workspace lies.
@@ -87,8 +89,10 @@ pub struct Rustbgpd {
 impl Rustbgpd {
     /// A configuration file: AS and BGP identifier, and the neighbors.
     pub fn configuration(asn: u32, router_id: &str, neighbors: &[Neighbor]) -> String {
+        let threads = rde_threads();
         let mut text = format!(
-            "[global]\nasn = {asn}\nrouter_id = \"{router_id}\"\nlisten_port = 179\nruntime_state_dir = \"{STATE}\"\n\n\
+            "[global]\nasn = {asn}\nrouter_id = \"{router_id}\"\nlisten_port = 179\nrde_threads = {threads}\n\
+             runtime_state_dir = \"{STATE}\"\n\n\
              [global.telemetry]\nlog_format = \"json\"\n"
         );
         text.extend(neighbors.iter().map(|n| n.text.as_str()));
@@ -266,6 +270,21 @@ impl Rustbgpd {
     pub fn delete(&self, prefix: &str) -> Result<()> {
         self.ctl(&["rib", "delete", prefix]).map(drop)
     }
+}
+
+/// In how many threads every daemon of the lab has its tables, unless a test writes another number: the suite
+/// runs with tables in one piece, and again in several.
+fn rde_threads() -> String {
+    std::env::var(RDE_THREADS).unwrap_or_else(|_| "1".into())
+}
+
+/// The threads that an engine has: one, and in rde one for each part of the tables, where they are in parts.
+///
+/// # Errors
+/// When the environment has something that is no number.
+pub fn engine_threads(role: &str) -> Result<u16> {
+    let parts: u16 = rde_threads().parse()?;
+    Ok(if role == "rde" && parts > 1 { parts + 1 } else { 1 })
 }
 
 /// The address of the control API.

@@ -223,6 +223,8 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     state.flap_count = s.flap_count;
     state.last_error.clone_from(&s.last_error);
     state.negotiated_hold_time = s.hold_time.into();
+    state.next_attempt_seconds = s.next_attempt;
+    state.send_hold_time = s.send_hold_time;
     state.negotiated_families = s.families.iter().map(|f| f.name().to_owned()).collect();
     state.capabilities_sent.clone_from(&s.capabilities_sent);
     state.capabilities_received.clone_from(&s.capabilities_received);

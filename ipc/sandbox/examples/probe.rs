@@ -39,6 +39,38 @@ fn main() -> ExitCode {
     })
 }
 
+const THREAD: i32 = libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM;
+
+/// Threads that are woken, wake a runtime, and end.
+fn threads() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (out, mut results) = tokio::sync::mpsc::unbounded_channel();
+    let threads = (0..4).map(|n| {
+        let (tx, rx) = std::sync::mpsc::channel::<u32>();
+        let out = out.clone();
+        let work = move || rx.iter().all(|k| out.send(vec![k; 100_000].len()).is_ok());
+        let thread = std::thread::Builder::new().name(format!("worker-{n}")).spawn(work)?;
+        if (0..10).all(|k| tx.send(k).is_ok()) { Ok(thread) } else { Err(io::Error::other("a thread ended")) }
+    });
+    let threads: Vec<_> = threads.collect::<io::Result<_>>()?;
+    drop(out);
+    let mut sum = 0;
+    runtime.block_on(async {
+        while let Some(n) = results.recv().await {
+            sum += n;
+        }
+    });
+    for thread in threads {
+        thread.join().map_err(|_| io::Error::other("a thread panicked"))?;
+    }
+    if sum == 4_000_000 { Ok(()) } else { Err(io::Error::other("work is missing")) }
+}
+
 fn act(what: &str, parent: &OwnedFd) -> io::Result<()> {
     let fd = c_long::from(parent.as_raw_fd());
     match what {
@@ -60,6 +92,38 @@ fn act(what: &str, parent: &OwnedFd) -> io::Result<()> {
         "open a file" => File::open("/").map(drop),
         "make a socket" => UdpSocket::bind("127.0.0.1:0").map(drop),
         "start a thread" => std::thread::Builder::new().spawn(|| ()).map(drop),
+        "work in threads" => threads(),
+        "grow and shrink in a thread" => {
+            // Pieces small enough to come from a heap and not from the kernel one by one.
+            let work = || drop((0..300).map(|_| vec![1; 100_000]).collect::<Vec<Vec<u8>>>());
+            let thread = std::thread::Builder::new().spawn(work)?;
+            thread.join().map_err(|_| io::Error::other("the thread panicked"))
+        }
+        "open a file in a thread" => {
+            let thread = std::thread::Builder::new().spawn(|| File::open("/").map(drop))?;
+            thread.join().map_err(|_| io::Error::other("the thread panicked"))?
+        }
+        "panic in a thread" => {
+            let thread = std::thread::Builder::new().spawn(|| panics())?;
+            if thread.join().is_err() { Ok(()) } else { Err(io::Error::other("it did not")) }
+        }
+        "abort in a thread" => {
+            let thread = std::thread::Builder::new().spawn(|| std::process::abort())?;
+            thread.join().map_err(|_| io::Error::other("the thread panicked"))
+        }
+        "fork" => {
+            // SAFETY: the child, if there is one, ends at once.
+            match unsafe { libc::fork() } {
+                -1 => Err(io::Error::last_os_error()),
+                // SAFETY: ends the process without running anything of it.
+                0 => unsafe { libc::_exit(0) },
+                _ => Ok(()),
+            }
+        }
+        "clone into a network of its own" => {
+            let flags = THREAD | libc::CLONE_NEWNET;
+            call(libc::SYS_clone, [flags.into(), 0, 0, 0])
+        }
         "start a program" => Command::new("/bin/true").status().map(drop),
         "connect" => call(libc::SYS_connect, [fd, 0, 0, 0]),
         "bind" => call(libc::SYS_bind, [fd, 0, 0, 0]),
@@ -73,6 +137,12 @@ fn act(what: &str, parent: &OwnedFd) -> io::Result<()> {
         "fast open" => call(libc::SYS_sendmsg, [fd, 0, libc::MSG_FASTOPEN.into(), 0]),
         "set a TCP-MD5 key" => set(fd, libc::IPPROTO_TCP, libc::TCP_MD5SIG),
         "set a least TTL" => set(fd, libc::IPPROTO_IP, libc::IP_MINTTL),
+        "ask for a SYN" => {
+            call(libc::SYS_getsockopt, [fd, libc::IPPROTO_TCP.into(), libc::TCP_SAVED_SYN.into(), 0])
+        }
+        "ask for a TCP state" => {
+            call(libc::SYS_getsockopt, [fd, libc::IPPROTO_TCP.into(), libc::TCP_INFO.into(), 0])
+        }
         "attach a filter" => set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
         "map executable memory" => {
             let protection = libc::PROT_READ | libc::PROT_EXEC;

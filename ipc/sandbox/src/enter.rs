@@ -78,8 +78,8 @@ impl<T> Step<T> for Result<T, caps::errors::CapsError> {
 /// engine's end of the channel to the parent. Must run first in `main`, before there is a thread.
 ///
 /// Afterwards the process dies with its parent, ignores SIGHUP, SIGINT and SIGTERM (the parent ends it),
-/// has no fd but 0 to 3 and is killed by a system call that its filter does not allow. There are no
-/// threads: creating one fails.
+/// has no fd but 0 to 3 and is killed by a system call that its filter does not allow. It has one thread;
+/// only rde can start others, and nobody a process.
 ///
 /// # Errors
 /// Where any step fails; the process must exit then.
@@ -96,8 +96,29 @@ pub fn enter(role: Role) -> Result<OwnedFd, SandboxError> {
     die_with_parent(&parent)?;
     ignore_signals()?;
     close_all_from(PARENT_FD + 1)?;
+    one_heap();
     seccomp::install(role)?;
     Ok(parent)
+}
+
+/// All threads share one heap. The C library gives threads heaps of their own, and before it makes one of those
+/// smaller it reads a file of /proc, which no engine may open.
+fn one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: an option of the allocator, set while there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives memory back to the system that the allocator keeps though nothing is in it. Takes milliseconds where there
+/// is much of it.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes the allocator's own lock, and touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn take_parent_fd() -> Result<OwnedFd, SandboxError> {

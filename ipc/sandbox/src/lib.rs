@@ -9,6 +9,6 @@ mod log;
 mod seccomp;
 mod start;
 
-pub use enter::{SandboxError, enter};
+pub use enter::{SandboxError, enter, give_memory_back};
 pub use log::{LogError, LogFormat, init_logging};
 pub use start::{ENV_CHROOT, ENV_GID, ENV_LOG, ENV_UID, PARENT_FD};

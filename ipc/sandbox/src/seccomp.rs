@@ -13,6 +13,7 @@ use crate::enter::SandboxError;
 use crate::filters;
 
 /// A system call that a role may make.
+#[derive(Debug, Clone)]
 pub(crate) struct Allowed {
     pub(crate) call: libc::c_long,
     /// One of these must hold, each of all of its conditions; empty = always allowed.
@@ -44,12 +45,11 @@ pub(crate) fn any_of(call: libc::c_long, only: impl IntoIterator<Item = Vec<Cond
 pub(crate) fn install(role: Role) -> Result<(), SandboxError> {
     // The kernel asks every filter and takes the strictest verdict: the first one answers some calls with
     // an error and lets all others pass to the second one, which kills.
-    for (errno, calls) in filters::refused() {
-        let refused = calls.into_iter().map(plain).collect();
-        apply(&compile(refused, SeccompAction::Allow, SeccompAction::Errno(errno))?)?;
-    }
     let mut allowed = filters::of(role);
-    allowed.extend(filters::refused().into_iter().flat_map(|(_, calls)| calls).map(plain));
+    for (errno, refused) in filters::refused(role) {
+        allowed.push(refused.clone());
+        apply(&compile(vec![refused], SeccompAction::Allow, SeccompAction::Errno(errno))?)?;
+    }
     apply(&compile(allowed, SeccompAction::KillProcess, SeccompAction::Allow)?)
 }
 

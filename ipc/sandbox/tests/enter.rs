@@ -98,6 +98,7 @@ fn what_no_engine_may_do_kills_it() {
             "send to an address",
             "fast open",
             "set a TCP-MD5 key",
+            "ask for a TCP state",
             "attach a filter",
             "map executable memory",
             "trace",
@@ -111,11 +112,26 @@ fn what_no_engine_may_do_kills_it() {
 }
 
 #[test]
-fn threads_and_programs_are_refused_with_an_error() {
+fn programs_and_threads_of_other_engines_are_refused_with_an_error() {
     for role in ROLES {
-        assert_eq!(outcome(role, "start a thread"), Ok(libc::EAGAIN), "{role}");
+        let thread = if role == "rde" { Ok(0) } else { Ok(libc::EAGAIN) };
+        assert_eq!(outcome(role, "start a thread"), thread, "{role}");
         assert_eq!(outcome(role, "start a program"), Ok(libc::EAGAIN), "{role}");
+        assert_eq!(outcome(role, "fork"), Ok(libc::EAGAIN), "{role}");
     }
+}
+
+#[test]
+fn rde_may_have_threads_and_no_more_than_that() {
+    assert_eq!(outcome("rde", "work in threads"), Ok(0));
+    assert_eq!(outcome("rde", "grow and shrink in a thread"), Ok(0));
+    // Who waits for the thread is told, or the process aborts where the build says so.
+    let panicked = outcome("rde", "panic in a thread");
+    assert!(matches!(panicked, Ok(0) | Err(libc::SIGABRT)), "{panicked:?}");
+    assert_eq!(outcome("rde", "abort in a thread"), Err(libc::SIGABRT));
+    // A thread is under the filter like the one that started it, and takes the process with it.
+    assert_eq!(outcome("rde", "open a file in a thread"), Err(libc::SIGSYS));
+    assert_eq!(outcome("rde", "clone into a network of its own"), Err(libc::SIGSYS));
 }
 
 #[test]
@@ -140,6 +156,7 @@ fn roles_differ_in_what_they_do_with_sockets() {
     ] {
         assert_eq!(outcome(role, "accept"), accept, "{role}");
         assert_eq!(outcome(role, "set a least TTL"), ttl, "{role}");
+        assert_eq!(outcome(role, "ask for a SYN"), ttl, "{role}");
     }
 }
 

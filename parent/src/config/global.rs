@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User};
@@ -34,6 +35,7 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
     let user = r.keep("user", user, "there is no such account", |u| user_exists(u));
     let group = group(r, t, "group");
     let med_always_compare = r.boolean(t, "med_always_compare");
+    let rde_threads = r.number_where(t, "rde_threads", "must be 1 to 64", |n: u16| (1..=64).contains(&n));
     let ebgp_requires_policy = r.boolean(t, "ebgp_requires_policy");
     let router_id = router_id?.value;
     Some(Global {
@@ -47,8 +49,20 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
         user: user.map(|u| u.value.to_owned()),
         group,
         med_always_compare: med_always_compare.is_some_and(|b| b.value),
+        rde_threads: rde_threads.map_or_else(default_threads, |n| n.value),
         ebgp_requires_policy: ebgp_requires_policy.is_some_and(|b| b.value),
     })
+}
+
+/// Threads for the tables where the file does not say how many: by the processors that this process may use.
+/// The engine that gets the number could not find out, it opens no files.
+fn default_threads() -> u16 {
+    threads_for(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+/// Half of the processors for the tables: the other half is for what reads and writes.
+fn threads_for(processors: usize) -> u16 {
+    u16::try_from(processors / 2).unwrap_or(u16::MAX).clamp(1, 8)
 }
 
 /// A BGP identifier: any but 0 (RFC 6286 §2.1).
@@ -96,4 +110,14 @@ fn user_exists(name: &str) -> bool {
 /// The path seen from the root directory: the daemon does not stay where it was started.
 fn absolute(path: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| Path::new(path).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_processors_are_for_the_tables() {
+        assert_eq!([1, 2, 3, 4, 15, 16, 17, 1 << 20].map(threads_for), [1, 1, 1, 2, 7, 8, 8, 8]);
+    }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Global {
     pub group: Option<String>,
     /// Compare MED across neighbor ASes.
     pub med_always_compare: bool,
+    /// Threads that the tables are split over, 1 to 64.
+    pub rde_threads: u16,
     /// An external peer without a policy gets and gives nothing (RFC 8212).
     pub ebgp_requires_policy: bool,
 }

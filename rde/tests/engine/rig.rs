@@ -89,7 +89,13 @@ pub(crate) fn global() -> RdeGlobal {
         speaker: Speaker { asn: OUR_AS, router_id },
         cluster_id: router_id,
         med_always_compare: false,
+        threads: threads(),
     }
+}
+
+/// Shards of the tables: as many as the environment says.
+fn threads() -> u16 {
+    std::env::var("RUSTBGPD_LAB_RDE_THREADS").map_or(1, |n| n.parse().unwrap())
 }
 
 pub(crate) fn source(n: u8, epoch: u32) -> Source {

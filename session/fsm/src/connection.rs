@@ -1,4 +1,4 @@
-//! One TCP connection of a peer from OpenSent to Established: RFC 4271 §8.2.2, RFC 6608.
+//! One TCP connection of a peer from OpenSent to Established: RFC 4271 §8.2.2, RFC 6608, RFC 9687.
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     stage: Stage,
     hold: Option<Instant>,
     keepalive: Option<Instant>,
+    /// While Established: since when the peer has taken nothing, as far as is known, and how long it may.
+    send_hold: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,14 @@ pub(crate) enum Step {
 
 impl Connection {
     pub(crate) fn new(now: Instant, id: ConnId, ours: bool) -> Connection {
-        Connection { id, ours, stage: Stage::OpenSent, hold: Some(now + LARGE_HOLD), keepalive: None }
+        Connection {
+            id,
+            ours,
+            stage: Stage::OpenSent,
+            hold: Some(now + LARGE_HOLD),
+            keepalive: None,
+            send_hold: None,
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -85,16 +94,45 @@ impl Connection {
         self.hold.is_some_and(|at| at <= now)
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.hold.into_iter().chain(self.keepalive).min()
+    /// Whether, as far as is known, the peer has taken nothing for too long.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.send_hold_ends().is_some_and(|at| at <= now)
     }
 
-    pub(crate) fn timer(&mut self, now: Instant, jitter: &mut Jitter) -> Step {
+    fn send_hold_ends(&self) -> Option<Instant> {
+        self.send_hold.map(|(since, time)| since + time)
+    }
+
+    /// The peer took something.
+    pub(crate) fn taken(&mut self, at: Instant) {
+        if let Some((since, _)) = &mut self.send_hold {
+            *since = at.max(*since);
+        }
+    }
+
+    /// Begins or changes the time that the peer has to take something (RFC 9687).
+    pub(crate) fn set_send_hold(&mut self, now: Instant, settings: &Settings) {
+        let Stage::Established { session, .. } = &self.stage else { return };
+        let since = self.send_hold.map_or(now, |(since, _)| since);
+        self.send_hold = settings.send_hold.time(session.hold_time).map(|time| (since, time));
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.hold.into_iter().chain(self.keepalive).chain(self.send_hold_ends()).min()
+    }
+
+    pub(crate) fn timer(&mut self, now: Instant, settings: &Settings, jitter: &mut Jitter) -> Step {
         if self.hold_expired(now) {
             return over(Notification::hold_timer_expired(), "nothing was heard from the peer");
         }
+        if self.is_stuck(now)
+            && let Some((_, time)) = self.send_hold
+        {
+            let detail = format!("the peer has taken nothing for {} s", time.as_secs());
+            return over(Notification::send_hold_timer_expired(), &detail);
+        }
         if self.keepalive.is_some_and(|at| at <= now) {
-            self.arm_keepalive(now, jitter);
+            self.arm_keepalive(now, settings, jitter);
             return Step::Keepalive;
         }
         Step::Nothing
@@ -125,7 +163,7 @@ impl Connection {
         };
         match (&self.stage, kind) {
             (Stage::OpenSent, MessageType::Open) => self.open(now, settings, jitter, body),
-            (Stage::OpenConfirm(_), MessageType::Keepalive) => self.establish(now),
+            (Stage::OpenConfirm(_), MessageType::Keepalive) => self.establish(now, settings),
             (Stage::Established { .. }, kind) if kind != MessageType::Open => {
                 self.alive(now);
                 Step::Nothing
@@ -140,7 +178,7 @@ impl Connection {
                 // Without a hold time the first KEEPALIVE is still waited for no longer than that.
                 self.hold = Some(now + session.hold_time.hold().unwrap_or(LARGE_HOLD));
                 self.stage = Stage::OpenConfirm(Box::new(session));
-                self.arm_keepalive(now, jitter);
+                self.arm_keepalive(now, settings, jitter);
                 Step::Opened
             }
             Err(refusal) => {
@@ -149,7 +187,7 @@ impl Connection {
         }
     }
 
-    fn establish(&mut self, now: Instant) -> Step {
+    fn establish(&mut self, now: Instant, settings: &Settings) -> Step {
         let stage = std::mem::replace(&mut self.stage, Stage::OpenSent);
         let Stage::OpenConfirm(session) = stage else {
             self.stage = stage;
@@ -157,6 +195,7 @@ impl Connection {
         };
         self.hold = session.hold_time.hold().map(|h| now + h);
         self.stage = Stage::Established { session, since: now };
+        self.set_send_hold(now, settings);
         Step::Established
     }
 
@@ -170,8 +209,10 @@ impl Connection {
         over(Notification::unexpected_message(subcode, kind as u8), &format!("{kind:?}"))
     }
 
-    fn arm_keepalive(&mut self, now: Instant, jitter: &mut Jitter) {
-        let interval = self.session().and_then(|s| s.hold_time.keepalive());
+    fn arm_keepalive(&mut self, now: Instant, settings: &Settings, jitter: &mut Jitter) {
+        // Not more than a third of the hold time (RFC 4271 §4.4), whatever the peer's made of ours.
+        let third = self.session().and_then(|s| s.hold_time.keepalive());
+        let interval = third.map(|third| settings.keepalive.map_or(third, |wanted| wanted.min(third)));
         self.keepalive = interval.map(|i| now + jitter.shorten(i));
     }
 }

@@ -1,5 +1,7 @@
 //! What goes into the state machine and what comes out of it.
 
+use std::time::Instant;
+
 use bgp::notification::Notification;
 use bgp::open::Open;
 
@@ -61,6 +63,14 @@ pub enum Input<'a> {
         notification: Notification,
         /// Why, for the log.
         detail: String,
+    },
+    /// The peer's end took octets of ours at that time, or there were none to take: see
+    /// [`Peer::stuck`](crate::Peer::stuck).
+    Taken {
+        /// On which connection.
+        conn: ConnId,
+        /// When.
+        at: Instant,
     },
     /// Octets arrived on an Established connection, or wait in its socket: the peer lives. Stands for any
     /// number of UPDATEs and KEEPALIVEs (26, 27).

@@ -30,4 +30,4 @@ pub use input::{ConnId, Input, Outgoing, Output};
 pub use negotiate::Session;
 pub use peer::{Peer, State};
 pub use reason::Reason;
-pub use settings::{HoldTime, Settings};
+pub use settings::{HoldTime, SendHold, Settings};

@@ -1,9 +1,10 @@
-//! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607.
+//! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607,
+//! RFC 8654.
 
 use bgp::capability::Capability;
 use bgp::notification::{Notification, code, open_error};
 use bgp::open::{Open, VERSION};
-use bgp::{Asn, Family, FamilySet, MAX_MESSAGE, RouterId};
+use bgp::{Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId};
 
 use crate::settings::{HoldTime, Settings};
 
@@ -44,6 +45,7 @@ pub fn our_open(settings: &Settings) -> Open {
         settings.families.iter().map(Capability::multi_protocol).collect();
     capabilities.push(Capability::RouteRefresh);
     capabilities.push(Capability::FourOctetAs(settings.local_asn.0));
+    capabilities.push(Capability::ExtendedMessage);
     Open {
         version: VERSION,
         my_as: settings.local_asn.to_two_octets(),
@@ -74,7 +76,7 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
         families,
         four_octet_as: open.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
-        max_message: MAX_MESSAGE as u16,
+        max_message: if has(Capability::ExtendedMessage) { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE } as u16,
         router_id: open.router_id,
         one_sided: Family::ALL
             .into_iter()

@@ -1,10 +1,11 @@
 //! The arbiter above a peer's connections: when to connect, which connection survives, how long to wait.
-//! RFC 4271 §6.8 and §8, RFC 6286 §2.3, RFC 4486.
+//! RFC 4271 §6.8 and §8, RFC 6286 §2.3, RFC 4486, RFC 9687.
 
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use bgp::notification::{Notification, cease};
+use bgp::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
 
 use crate::connection::{Connection, Step};
 use crate::input::{ConnId, Input, Outgoing, Output};
@@ -101,6 +102,21 @@ impl Peer {
         &self.settings
     }
 
+    /// When a connection is begun again, while the peer waits for that.
+    pub fn next_attempt(&self) -> Option<Instant> {
+        match self.opening {
+            Opening::Waiting { until, .. } => Some(until),
+            Opening::Nothing | Opening::Begun { .. } => None,
+        }
+    }
+
+    /// The longest message that is taken on a connection: the longest of all once OPENs were exchanged, since ours
+    /// announces that (RFC 8654 §4; what the peer announces is about what it takes).
+    pub fn longest(&self, conn: ConnId) -> usize {
+        let connection = self.connections.iter().find(|c| c.id == conn);
+        if connection.is_some_and(|c| c.session().is_some()) { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE }
+    }
+
     /// When [`Input::Timer`] is due next.
     pub fn next_deadline(&self) -> Option<Instant> {
         let opening = match self.opening {
@@ -114,6 +130,12 @@ impl Peer {
     /// say [`Input::Alive`] first.
     pub fn silent(&self, now: Instant) -> Option<ConnId> {
         self.connections.iter().find(|c| c.is_established() && c.hold_expired(now)).map(|c| c.id)
+    }
+
+    /// The Established connection that [`Input::Timer`] would end because the peer has taken nothing. Say
+    /// [`Input::Taken`] first: it need not be said as it happens.
+    pub fn stuck(&self, now: Instant) -> Option<ConnId> {
+        self.connections.iter().find(|c| c.is_stuck(now)).map(|c| c.id)
     }
 
     /// Takes an event and appends what is to be done.
@@ -135,6 +157,11 @@ impl Peer {
             Input::Received { conn, kind, body } => self.received(now, conn, kind, body, out),
             Input::Fault { conn, notification, detail } => {
                 self.end(now, conn, Reason::Sent { notification, detail }, out);
+            }
+            Input::Taken { conn, at } => {
+                if let Some(c) = self.find(conn) {
+                    c.taken(at);
+                }
             }
             Input::Alive(conn) => {
                 if let Some(c) = self.find(conn) {
@@ -166,6 +193,8 @@ impl Peer {
             self.refusals = 0;
             self.end_all(now, &Notification::cease(cease::OTHER_CONFIGURATION_CHANGE), out);
         }
+        let Peer { connections, settings, .. } = self;
+        connections.iter_mut().for_each(|c| c.set_send_hold(now, settings));
         match passive {
             (false, true) => self.abandon(out),
             (true, false) if self.started && self.connections.is_empty() => self.connect(now, out),
@@ -179,8 +208,8 @@ impl Peer {
     fn timer(&mut self, now: Instant, out: &mut Vec<Output>) {
         let ids: Vec<ConnId> = self.connections.iter().map(|c| c.id).collect();
         for id in ids {
-            let Peer { connections, jitter, .. } = self;
-            let step = connections.iter_mut().find(|c| c.id == id).map(|c| c.timer(now, jitter));
+            let Peer { connections, jitter, settings, .. } = self;
+            let step = connections.iter_mut().find(|c| c.id == id).map(|c| c.timer(now, settings, jitter));
             self.follow(now, id, step.unwrap_or(Step::Nothing), out);
         }
         match self.opening {

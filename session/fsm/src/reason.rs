@@ -3,9 +3,7 @@
 use std::fmt;
 
 use bgp::notification::Notification;
-
-const CEASE: u8 = 6;
-const HOLD_TIMER_EXPIRED: u8 = 4;
+use bgp::notification::code::{CEASE, HOLD_TIMER_EXPIRED, SEND_HOLD_TIMER_EXPIRED};
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Reason {
                 // Administrative Reset, Other Configuration Change, Connection Collision Resolution
                 // (RFC 4486 §4).
                 CEASE => !matches!(n.subcode, 4 | 6 | 7),
-                code => code != HOLD_TIMER_EXPIRED,
+                code => !matches!(code, HOLD_TIMER_EXPIRED | SEND_HOLD_TIMER_EXPIRED),
             },
             Reason::Lost(_) | Reason::Superseded => false,
         }

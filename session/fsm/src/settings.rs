@@ -40,6 +40,33 @@ impl HoldTime {
     }
 }
 
+/// How long a session goes on while the peer takes nothing of what we send (RFC 9687).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SendHold {
+    /// What RFC 9687 proposes: eight minutes, or twice the negotiated hold time where that is longer.
+    #[default]
+    Standard,
+    /// For ever.
+    Never,
+    /// So long.
+    After(Duration),
+}
+
+impl SendHold {
+    const STANDARD: Duration = Duration::from_secs(480);
+
+    /// The time, where the hold time was agreed on. Without one there are no KEEPALIVEs to be taken, and the
+    /// timer does not run.
+    pub fn time(self, agreed: HoldTime) -> Option<Duration> {
+        let hold = agreed.hold()?;
+        match self {
+            SendHold::Standard => Some(SendHold::STANDARD.max(hold * 2)),
+            SendHold::Never => None,
+            SendHold::After(time) => Some(time),
+        }
+    }
+}
+
 /// The configuration of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -51,6 +78,10 @@ pub struct Settings {
     pub remote_asn: Asn,
     /// The hold time to propose.
     pub hold_time: HoldTime,
+    /// Time between KEEPALIVEs, where a third of the agreed hold time is not wanted or is more.
+    pub keepalive: Option<Duration>,
+    /// When a peer that does not read is given up.
+    pub send_hold: SendHold,
     /// Families to offer.
     pub families: FamilySet,
     /// Never connect, only accept.
@@ -81,6 +112,8 @@ impl Default for Settings {
             router_id: RouterId(Ipv4Addr::new(192, 0, 2, 1)),
             remote_asn: Asn(64513),
             hold_time: HoldTime(90),
+            keepalive: None,
+            send_hold: SendHold::Standard,
             families: FamilySet::EMPTY.with(bgp::Family::Ipv4Unicast),
             passive: false,
             connect_retry: Duration::from_secs(5),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bgp::capability::Capability;
 use bgp::{Family, FamilySet, RouterId};
 use common::*;
-use fsm::{ConnId, HoldTime, Input, Output, Peer, Settings, State};
+use fsm::{ConnId, HoldTime, Input, Outgoing, Output, Peer, SendHold, Settings, State};
 
 /// An external peer that we connect to, so that Idle is told from Active.
 fn expect_refused(mut peer: Peer, now: Instant, kind: u8, body: &[u8], expected: (u8, u8, &[u8])) {
@@ -123,6 +123,94 @@ fn rfc4271_6_5_silence_ends_the_session_and_keepalives_come_every_third() {
     assert_eq!(now - start, Duration::from_secs(30));
     assert!((2..=4).contains(&keepalives), "{keepalives}");
     assert_eq!(peer.state(), State::Active, "silence is no refusal");
+}
+
+#[test]
+fn rfc4271_4_4_keepalives_come_as_configured_but_not_less_often_than_every_third_of_the_hold_time() {
+    // Configured, most seconds between two: the peer's hold time of 30 s is agreed on.
+    for (keepalive, most) in [(None, 10), (Some(4), 4), (Some(25), 10)] {
+        let mut now = Instant::now();
+        let ours = Settings { keepalive: keepalive.map(Duration::from_secs), ..settings() };
+        let mut peer = established(ours, now);
+        for _ in 0..20 {
+            let next = peer.next_deadline().unwrap();
+            let wait = (next - now).as_secs_f64();
+            assert!((0.75 * f64::from(most)..=f64::from(most)).contains(&wait), "{keepalive:?}: {wait}");
+            now = next;
+            handle(&mut peer, now, Input::Alive(ConnId(0)));
+            let sent = handle(&mut peer, now, Input::Timer);
+            assert!(matches!(sent[..], [Output::Send { message: Outgoing::Keepalive, .. }]), "{sent:?}");
+        }
+    }
+}
+
+#[test]
+fn opens_of_every_shape_lead_to_a_session() {
+    let now = Instant::now();
+    let head = body(&peer_open())[..9].to_vec();
+    let known = [65, 4, 0, 0, 0xfc, 1, 1, 4, 0, 1, 0, 1];
+    let filled = |octets: usize| {
+        let rest = octets - known.len() - 2;
+        [known.as_slice(), &[250, rest as u8], &vec![7; rest]].concat()
+    };
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("RFC 4271: no parameter", vec![0]),
+        ("RFC 5492 §4: one parameter", [&[14, 2, 12], known.as_slice()].concat()),
+        ("a parameter for each", [&[16, 2, 6], &known[..6], &[2, 6], &known[6..]].concat()),
+        ("255 octets of parameters", [&[255, 2, 253], filled(253).as_slice()].concat()),
+        ("RFC 9072 §2: needed", [&[255, 255, 1, 3, 2, 1, 0], filled(256).as_slice()].concat()),
+        ("RFC 9072 §2: not needed", [&[15, 255, 0, 15, 2, 0, 12], known.as_slice()].concat()),
+        ("RFC 5492 §3: unknown ones", [&[20, 2, 18], known.as_slice(), &[251, 0, 252, 2, 1, 2]].concat()),
+        ("the same twice", [&[26, 2, 24], known.as_slice(), &known].concat()),
+    ];
+    for (name, parameters) in cases {
+        let mut peer = accepted(settings(), now);
+        receive(&mut peer, now, 0, OPEN, &[head.clone(), parameters].concat());
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        assert_eq!(peer.state(), State::Established, "{name}");
+    }
+}
+
+#[test]
+fn rfc9687_a_peer_that_takes_nothing_is_given_up_and_one_that_takes_something_is_not() {
+    let seconds = Duration::from_secs;
+    // Our hold time and the time that is configured; the peer proposes 30 s, or what ours is if that is more.
+    let cases = [
+        (90, SendHold::Standard, Some(480)),
+        (300, SendHold::Standard, Some(600)),
+        (90, SendHold::After(seconds(100)), Some(100)),
+        (90, SendHold::Never, None),
+        (0, SendHold::After(seconds(100)), None),
+    ];
+    for (hold, send_hold, expected) in cases {
+        let start = Instant::now();
+        let ours = Settings { hold_time: HoldTime::new(hold).unwrap(), send_hold, ..settings() };
+        let mut peer = accepted(ours, start);
+        let mut open = peer_open();
+        open.hold_time = hold.max(30);
+        receive(&mut peer, start, 0, OPEN, &body(&open));
+        receive(&mut peer, start, 0, KEEPALIVE, &[]);
+        // What is taken after a while begins the time anew; what is told late counts from when it was.
+        let taken = start + seconds(50);
+        handle(&mut peer, taken + seconds(20), Input::Taken { conn: ConnId(0), at: taken });
+        let mut now = taken;
+        let end = loop {
+            let Some(next) = peer.next_deadline().filter(|next| *next < start + seconds(2000)) else {
+                break None;
+            };
+            now = next.max(now);
+            // It is not silent: only what we send goes nowhere.
+            handle(&mut peer, now, Input::Alive(ConnId(0)));
+            if let Some(n) = notifications(&handle(&mut peer, now, Input::Timer)).first() {
+                break Some(n.clone());
+            }
+        };
+        assert_eq!(end.as_ref().map(|n| (n.code, n.subcode, n.data.len())), expected.map(|_| (8, 0, 0)));
+        if let Some(expected) = expected {
+            assert_eq!(now - taken, seconds(expected));
+            assert_eq!(peer.state(), State::Active, "an expired timer is no refusal");
+        }
+    }
 }
 
 #[test]

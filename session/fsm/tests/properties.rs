@@ -25,6 +25,7 @@ enum Event {
     Open { conn: u32, identifier: u32 },
     Fault { conn: u32 },
     Alive { conn: u32 },
+    Taken { conn: u32, ago: u16 },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -45,7 +46,8 @@ fn event() -> impl Strategy<Value = Event> {
         6 => conn.clone().prop_map(|conn| Event::Message { conn, kind: KEEPALIVE, body: vec![] }),
         6 => (conn.clone(), 1..4_u32).prop_map(|(conn, identifier)| Event::Open { conn, identifier }),
         1 => conn.clone().prop_map(|conn| Event::Fault { conn }),
-        2 => conn.prop_map(|conn| Event::Alive { conn }),
+        2 => conn.clone().prop_map(|conn| Event::Alive { conn }),
+        2 => (conn, 0..600_u16).prop_map(|(conn, ago)| Event::Taken { conn, ago }),
     ]
 }
 
@@ -55,10 +57,12 @@ struct Watch {
     live: BTreeSet<ConnId>,
     up: Option<ConnId>,
     notified: BTreeSet<ConnId>,
+    /// When the last attempt to connect began that nobody ordered.
+    attempted: Option<Instant>,
 }
 
 impl Watch {
-    fn see(&mut self, outputs: &[Output]) {
+    fn see(&mut self, now: Instant, outputs: &[Output]) {
         for output in outputs {
             match output {
                 Output::Send { conn, message } => {
@@ -79,7 +83,12 @@ impl Watch {
                     assert_eq!(*established, self.up == Some(*conn));
                     self.up.take_if(|c| c == conn);
                 }
-                Output::Connect { .. } | Output::Abandon { .. } => {}
+                Output::Connect { .. } => {
+                    let least = settings().connect_retry * 3 / 4;
+                    assert!(self.attempted.is_none_or(|at| now >= at + least), "connects in a hot loop");
+                    self.attempted = Some(now);
+                }
+                Output::Abandon { .. } => {}
             }
         }
     }
@@ -140,9 +149,16 @@ proptest! {
                     detail: String::new(),
                 },
                 Event::Alive { conn } => Input::Alive(ConnId(*conn)),
+                Event::Taken { conn, ago } => Input::Taken {
+                    conn: ConnId(*conn),
+                    at: now.checked_sub(Duration::from_secs((*ago).into())).unwrap(),
+                },
             };
+            if matches!(event, Event::Start | Event::Configure { .. }) {
+                watch.attempted = None;
+            }
             let outputs = handle(&mut peer, now, input);
-            watch.see(&outputs);
+            watch.see(now, &outputs);
             prop_assert_eq!(watch.up, peer.established().map(|(c, _)| c));
             prop_assert_eq!(watch.up.is_some(), peer.state() == State::Established);
             prop_assert!(watch.live.len() <= 2, "more than two connections");
@@ -150,7 +166,7 @@ proptest! {
                 // A timer is never left in the past once it was handled, or there would be a hot loop.
                 let mut peer_due = deadline <= now;
                 if peer_due {
-                    watch.see(&handle(&mut peer, now, Input::Timer));
+                    watch.see(now, &handle(&mut peer, now, Input::Timer));
                     peer_due = peer.next_deadline().is_some_and(|d| d <= now);
                 }
                 prop_assert!(!peer_due, "a timer fires for ever");

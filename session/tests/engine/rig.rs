@@ -20,6 +20,7 @@ use ipc::session_rde::{
     Negotiated, RdeToSession, RdeToSessionBulk, Run, SessionToRde, SessionToRdeBulk, Source, Target,
 };
 use ipc::{Attempt, Generation, Link, PeerId, QueryId, Role};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -59,6 +60,8 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         remote_asn: 65000 + u32::from(n),
         local_asn: 64512,
         hold_time: 90,
+        keepalive: None,
+        send_hold_time: None,
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
         passive: true,
         connect_retry: 5,
@@ -99,6 +102,7 @@ impl Rig {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let listener = OwnedFd::from(listener);
+        ipc::sockopt::save_syns(&listener).unwrap();
         tx.send_with_fds(&ParentToSession::Listener { address }, &[listener.as_fd()]).await.unwrap();
         let (bulk_tx, bulk_rx) = bulk.split();
         let (parent_tx, parent_rx) = (tx, rx);
@@ -265,7 +269,13 @@ impl Rig {
 
     /// A TCP connection from the address of peer `n`.
     pub(crate) async fn dial(&self, n: u8) -> Speaks {
+        self.dial_with_ttl(n, 64).await
+    }
+
+    /// The same with this TTL from the first packet on.
+    pub(crate) async fn dial_with_ttl(&self, n: u8, ttl: i32) -> Speaks {
         let socket = TcpSocket::new_v4().unwrap();
+        setsockopt(&socket, sockopt::Ipv4Ttl, &ttl).unwrap();
         socket.bind(SocketAddr::new(address(n), 0)).unwrap();
         Speaks { stream: soon(socket.connect(self.listener)).await.unwrap() }
     }
@@ -347,7 +357,7 @@ impl Speaks {
     pub(crate) async fn read(&mut self) -> Option<(MessageType, Vec<u8>)> {
         let mut all = vec![0; HEADER_LEN];
         self.stream.read_exact(&mut all).await.ok()?;
-        let header = header::parse(all.first_chunk().unwrap(), bgp::MAX_MESSAGE).unwrap();
+        let header = header::parse(all.first_chunk().unwrap(), bgp::MAX_EXTENDED_MESSAGE).unwrap();
         all.resize(header.len.into(), 0);
         self.stream.read_exact(&mut all[HEADER_LEN..]).await.unwrap();
         Some((header.kind, all))

@@ -127,6 +127,10 @@ impl Peer for Bird {
         Ok(lines.filter(|line| line.contains("Received:")).collect::<Vec<_>>().join("\n"))
     }
 
+    fn shut_down(&mut self, neighbor: IpAddr, text: &str) -> Result<()> {
+        self.ask_write(&format!("disable {} \"{text}\"", self.session(neighbor)?)).map(drop)
+    }
+
     fn bad_peer_as(&self) -> &'static str {
         "Received: Bad peer AS"
     }
@@ -160,9 +164,10 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
     let family = if s.local.is_ipv6() { "ipv6" } else { "ipv4" };
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();
     let security = if s.ttl_security { "ttl security on; " } else { "" };
+    let first = if s.route_server { "enforce first as off; " } else { "" };
     format!(
         "protocol bgp p{i} {{ debug {{ states, events }}; local {} as {asn}; neighbor {} as {}; hold time {};\n  \
-         connect delay time 1; connect retry time 1; error wait time 1, 1; {password}{security}\n  \
+         connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}\n  \
          {family} {{ import all; export filter own; }}; }}\n",
         s.local, s.remote, s.remote_asn, s.hold_time
     )

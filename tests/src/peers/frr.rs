@@ -111,6 +111,11 @@ impl Peer for Frr {
         Ok(log.lines().filter(|line| line.contains(&name)).collect::<Vec<_>>().join("\n"))
     }
 
+    fn shut_down(&mut self, neighbor: IpAddr, text: &str) -> Result<()> {
+        let asn = self.asn;
+        self.configure(&format!("router bgp {asn}\nneighbor {neighbor} shutdown message {text}\n"))
+    }
+
     fn bad_peer_as(&self) -> &'static str {
         " 2/2 (OPEN Message Error/Bad Peer AS)"
     }
@@ -160,6 +165,9 @@ fn neighbor(s: &Session) -> String {
     }
     if s.ttl_security {
         text.push_str(&format!(" neighbor {remote} ttl-security hops 1\n"));
+    }
+    if s.route_server {
+        text.push_str(&format!(" no neighbor {remote} enforce-first-as\n"));
     }
     text
 }

@@ -103,6 +103,11 @@ impl Peer for GoBgp {
         Ok(if count > 0 { "notifications received".into() } else { String::new() })
     }
 
+    fn shut_down(&mut self, neighbor: IpAddr, text: &str) -> Result<()> {
+        let argv = ["gobgp", "neighbor", &neighbor.to_string(), "shutdown", "--reason", text];
+        self.process.host().run(&argv).map(drop)
+    }
+
     fn bad_peer_as(&self) -> &'static str {
         "notifications received"
     }

@@ -31,6 +31,8 @@ pub struct Session {
     pub password: Option<String>,
     /// GTSM.
     pub ttl_security: bool,
+    /// The daemon under test is a route server: its AS is not in the paths (RFC 7947 §2.2.2.2). FRR and BIRD.
+    pub route_server: bool,
 }
 
 impl Session {
@@ -40,7 +42,15 @@ impl Session {
     /// When an address is none.
     pub fn new(local: &str, remote: &str, remote_asn: u32) -> Result<Self> {
         let (local, remote) = (local.parse()?, remote.parse()?);
-        Ok(Session { local, remote, remote_asn, hold_time: 9, password: None, ttl_security: false })
+        Ok(Session {
+            local,
+            remote,
+            remote_asn,
+            hold_time: 9,
+            password: None,
+            ttl_security: false,
+            route_server: false,
+        })
     }
 
     /// With a hold time in seconds.
@@ -58,6 +68,12 @@ impl Session {
     /// With GTSM.
     pub fn ttl_security(mut self) -> Self {
         self.ttl_security = true;
+        self
+    }
+
+    /// With a route server at the other end.
+    pub fn route_server(mut self) -> Self {
+        self.route_server = true;
         self
     }
 }
@@ -117,6 +133,12 @@ pub trait Peer {
     /// # Errors
     /// When the daemon does not answer.
     fn complaints(&self, neighbor: IpAddr) -> Result<String>;
+
+    /// Ends its session with `neighbor` for good, with a shutdown communication (RFC 9003).
+    ///
+    /// # Errors
+    /// When the daemon refuses.
+    fn shut_down(&mut self, neighbor: IpAddr, text: &str) -> Result<()>;
 
     /// Its own words for a NOTIFICATION with code 2 and subcode 2, Bad Peer AS (RFC 4271 §6.2), as far as it has any.
     fn bad_peer_as(&self) -> &'static str;

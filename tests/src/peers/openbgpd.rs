@@ -83,6 +83,11 @@ impl Peer for OpenBgpd {
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
+    fn shut_down(&mut self, neighbor: IpAddr, text: &str) -> Result<()> {
+        let argv = ["bgpctl", "-s", SOCKET, "neighbor", &neighbor.to_string(), "down", text];
+        self.process.host().run(&argv).map(drop)
+    }
+
     fn bad_peer_as(&self) -> &'static str {
         "received notification: error in OPEN message, AS unacceptable"
     }

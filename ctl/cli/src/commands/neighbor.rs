@@ -127,6 +127,9 @@ fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
         _ => field(out, "State", &state)?,
     }
     field(out, "Last error", &n.last_error)?;
+    if let Some(seconds) = n.next_attempt_seconds {
+        field(out, "Next attempt", &format!("in {seconds} s"))?;
+    }
     field(out, "Flaps", &n.flap_count.to_string())?;
     print_session(n, &c, out)?;
     out.line("")?;
@@ -172,6 +175,9 @@ fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Re
         _ => format!("{} s configured", c.hold_time),
     };
     field(out, "Hold time", &hold)?;
+    if n.send_hold_time > 0 {
+        field(out, "Send hold time", &format!("{} s", n.send_hold_time))?;
+    }
     field(out, "Router ID", &n.router_id)?;
     if !n.local_address.is_empty() || !n.remote_address.is_empty() {
         field(out, "Connection", &format!("{} to {}", n.local_address, n.remote_address))?;

@@ -26,6 +26,7 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         prefixes_sent: 12,
         last_error: "hold timer expired".into(),
         negotiated_hold_time: 30,
+        send_hold_time: 480,
         router_id: "10.9.9.9".into(),
         capabilities_sent: vec!["route refresh".into()],
         capabilities_received: vec!["4-octet AS 65001".into()],
@@ -77,6 +78,7 @@ fn neighbors_as_table_and_one_in_full() {
     assert_eq!(daemon.json(&["neighbor"]), json!([]));
     let mut down = neighbor("2001:db8::1", 1);
     down.disabled = true;
+    down.next_attempt_seconds = Some(12);
     daemon.world().neighbors = vec![neighbor("192.0.2.1", 6), down];
     let table = daemon.ok(&["neighbor"]);
     let up = words(&table, "192.0.2.1");
@@ -91,6 +93,7 @@ fn neighbors_as_table_and_one_in_full() {
     for expected in [
         "Established for 1h 01m",
         "30 s negotiated, 90 s configured",
+        "Send hold time:       480 s",
         "10.9.9.9",
         "TCP-MD5",
         "route refresh",
@@ -99,6 +102,8 @@ fn neighbors_as_table_and_one_in_full() {
     ] {
         assert!(one.contains(expected), "{expected} in\n{one}");
     }
+    assert!(!one.contains("Next attempt"), "{one}");
+    assert!(daemon.ok(&["neighbor", "2001:db8::1"]).contains("Next attempt:         in 12 s"));
     assert_eq!(words(&one, "KEEPALIVE"), ["KEEPALIVE", "44", "0"]);
     let json = daemon.json(&["neighbor", "192.0.2.1"]);
     assert_eq!(json["state"], "Established");

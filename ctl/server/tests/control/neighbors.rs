@@ -49,6 +49,7 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!((one.prefixes_received, one.prefixes_sent), (11, 7));
     assert_eq!((one.updates_received, one.updates_sent), (10, 11));
     assert_eq!((one.notifications_received, one.notifications_sent), (1, 2));
+    assert_eq!(one.send_hold_time, 480);
     assert_eq!((one.negotiated_hold_time, one.router_id.as_str()), (30, "10.9.9.9"));
     assert_eq!(
         (one.local_address.as_str(), one.remote_address.as_str()),

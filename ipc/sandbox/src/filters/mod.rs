@@ -9,7 +9,7 @@ mod session;
 use ipc::Role;
 
 use crate::seccomp::Condition::{Is, Without};
-use crate::seccomp::{Allowed, any_of};
+use crate::seccomp::{Allowed, any_of, plain};
 
 /// The calls of `role`.
 pub(crate) fn of(role: Role) -> Vec<Allowed> {
@@ -24,13 +24,15 @@ pub(crate) fn of(role: Role) -> Vec<Allowed> {
     calls
 }
 
-/// Calls that fail instead of killing, with the error: an engine has one thread, and a library that would
-/// like another one is told so. `clone3` comes first, and its error makes the C library try `clone`.
-pub(crate) fn refused() -> Vec<(u32, Vec<libc::c_long>)> {
-    vec![
-        (libc::ENOSYS.unsigned_abs(), vec![libc::SYS_clone3]),
-        (libc::EAGAIN.unsigned_abs(), vec![libc::SYS_clone]),
-    ]
+/// Calls that fail instead of killing, with the error: most engines have one thread, none starts a program,
+/// and a library that would like to is told so. `clone3` keeps its flags in memory, where no filter can look;
+/// its error makes the C library try `clone`.
+pub(crate) fn refused(role: Role) -> Vec<(u32, Allowed)> {
+    let clone = match role {
+        Role::Rde => any_of(libc::SYS_clone, [vec![Without(0, libc::CLONE_THREAD.cast_unsigned().into())]]),
+        _ => plain(libc::SYS_clone),
+    };
+    vec![(libc::ENOSYS.unsigned_abs(), plain(libc::SYS_clone3)), (libc::EAGAIN.unsigned_abs(), clone)]
 }
 
 /// `call` with these options only, given as level and name; for setsockopt and getsockopt.

@@ -19,5 +19,7 @@ pub(super) fn calls() -> Vec<Allowed> {
             (IPPROTO_TCP, TCP_NODELAY),
         ],
     ));
+    // With which TTL an accepted connection began.
+    calls.push(options(SYS_getsockopt, &[(IPPROTO_TCP, TCP_SAVED_SYN)]));
     calls
 }

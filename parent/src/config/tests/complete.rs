@@ -38,6 +38,7 @@ fn what_the_file_says_is_what_is_meant() {
     assert_eq!(config.global.listen_port, 1790);
     assert_eq!(config.global.cluster_id.to_string(), "10.0.0.9");
     assert_eq!(config.global.user.as_deref(), Some("root"));
+    assert_eq!(config.global.rde_threads, 4);
     assert_eq!(config.telemetry.log_format.name(), "text");
     assert_eq!(config.telemetry.log_level.name(), "debug");
     let [upstream, client, plain] = config.neighbors.as_slice() else { panic!("{:?}", config.neighbors) };
@@ -73,6 +74,7 @@ fn defaults() {
     assert_eq!(config.global.cluster_id, config.global.router_id);
     assert_eq!((&config.global.user, &config.global.group), (&None, &None));
     assert!(!config.global.med_always_compare && !config.global.ebgp_requires_policy);
+    assert!((1..=8).contains(&config.global.rde_threads));
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.telemetry.log_level, LogLevel::Info);
     assert_eq!((config.telemetry.prometheus_addr, config.telemetry.grpc_tcp), (None, None));
@@ -97,6 +99,7 @@ fn route_server_clients_need_not_send_their_own_as_first() {
         "{SHORTEST}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\nroute_server_client = true\n"
     );
     assert!(!accepted(&text).neighbors[0].enforce_first_as);
+    assert!(warnings(&text).is_empty(), "it has an effect");
 }
 
 #[test]

@@ -92,6 +92,12 @@ fn global_rules() {
             ("user = \"no-such-user\"", &["2:8 invalid user \"no-such-user\": there is no such account"]),
             ("group = \"no-such-group\"", &["2:9 invalid group \"no-such-group\": there is no such group"]),
             ("user = \"root\"\ngroup = \"root\"", &[]),
+            ("rde_threads = 0", &["2:15 invalid rde_threads 0: must be 1 to 64"]),
+            ("rde_threads = 65", &["2:15 invalid rde_threads 65: must be 1 to 64"]),
+            ("rde_threads = -1", &["2:15 invalid rde_threads -1: must be 1 to 64"]),
+            ("rde_threads = \"4\"", &["2:15 invalid rde_threads \"4\": must be an integer"]),
+            ("rde_threads = 1", &[]),
+            ("rde_threads = 64", &[]),
             ("med_always_compare = 1", &["2:22 invalid med_always_compare 1: must be true or false"]),
             (
                 "ebgp_requires_policy = \"yes\"",
