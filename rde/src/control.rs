@@ -1,12 +1,15 @@
 //! What control asks: pages of routes, counters, routes to inject.
 
+use std::collections::{HashMap, VecDeque};
+
 use bgp::attr::canonical::summarize;
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, PeerCounters, RdeToControl, Table, TableCounters};
 use ipc::control_rde::{InjectedRoute, RouteFilter};
 use ipc::{PeerId, QueryId};
-use rib::{PeerIdx, Query, QueryTable, Rib};
+use rib::{PageDone, PeerIdx, Query, QueryTable};
 
 use crate::engine::Engine;
+use crate::shard::Counted;
 use crate::view;
 
 /// Routes of one message, so that it fits a datagram whatever their attributes.
@@ -21,19 +24,17 @@ const MAX_PAGE: u32 = 10_000;
 /// Peers of one message of counters.
 const PEERS: usize = 400;
 
-/// Pages under way.
+/// Pages that are complete and not yet spelled out for control.
 #[derive(Debug, Default)]
-pub(crate) struct Queries {
-    ids: Vec<u64>,
+pub(crate) struct Replies {
+    pages: VecDeque<(u64, PageDone)>,
 }
 
-impl Queries {
-    /// Forgets all of them: who asked is gone.
-    pub(crate) fn forget(&mut self, rib: Option<&mut Rib>) {
-        if let Some(rib) = rib {
-            self.ids.iter().for_each(|id| rib.cancel_query(*id));
-        }
-        self.ids.clear();
+impl Replies {
+    pub(crate) fn push(&mut self, id: u64, mut page: PageDone) {
+        // Taken from the end.
+        page.routes.reverse();
+        self.pages.push_back((id, page));
     }
 }
 
@@ -43,36 +44,45 @@ impl Engine {
             ControlToRde::ListRoutes { id, table, filter, after, limit } => {
                 self.list(id, table, filter, after, limit);
             }
-            ControlToRde::Counters { id } => self.count(id),
-            ControlToRde::Inject { id, routes } => {
-                let count = routes.iter().filter(|r| self.inject(r)).count();
-                self.injected(id, count);
-            }
-            ControlToRde::Withdraw { id, prefix, path_id } => {
-                let done = self.rib.as_mut().is_some_and(|r| r.withdraw_injected(prefix, path_id));
-                self.injected(id, usize::from(done));
-            }
+            ControlToRde::Counters { id } => match &mut self.tables {
+                Some(tables) => tables.count(id.0),
+                None => self.counted(id.0, &Counted::default()),
+            },
+            ControlToRde::Inject { id, routes } => self.inject(id, &routes),
+            ControlToRde::Withdraw { id, prefix, path_id } => match &mut self.tables {
+                Some(tables) => tables.withdraw(id, prefix, path_id),
+                None => self.control.push(RdeToControl::Injected { id, count: 0 }, Vec::new()),
+            },
             ControlToRde::Cancel { id } => {
-                self.queries.ids.retain(|i| *i != id.0);
-                if let Some(rib) = &mut self.rib {
-                    rib.cancel_query(id.0);
+                self.replies.pages.retain(|(i, _)| *i != id.0);
+                if let Some(tables) = &mut self.tables {
+                    tables.cancel(id.0);
                 }
             }
         }
         self.wake();
     }
 
-    fn inject(&mut self, route: &InjectedRoute) -> bool {
-        let (Some(rib), Some((canonical, next_hop))) = (&mut self.rib, view::injected(route)) else {
-            return false;
+    fn inject(&mut self, id: QueryId, routes: &[InjectedRoute]) {
+        let Some(tables) = &mut self.tables else {
+            return self.control.push(RdeToControl::Injected { id, count: 0 }, Vec::new());
         };
-        rib.inject(route.prefix, route.path_id, &canonical, next_hop, &summarize(&canonical));
-        true
+        let mut count = 0;
+        for route in routes {
+            if let Some((canonical, next_hop)) = view::injected(route) {
+                tables.inject(route.prefix, route.path_id, &canonical, next_hop, summarize(&canonical));
+                count += 1;
+            }
+        }
+        tables.acknowledge(id, count);
     }
 
-    fn injected(&mut self, id: QueryId, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.control.push(RdeToControl::Injected { id, count }, Vec::new());
+    /// Forgets all queries: who asked is gone.
+    pub(crate) fn forget_queries(&mut self) {
+        self.replies.pages.clear();
+        if let Some(tables) = &mut self.tables {
+            tables.cancel_all();
+        }
     }
 
     /// The peer's session in the tables. A peer without one has no routes.
@@ -87,14 +97,13 @@ impl Engine {
             Table::LocRib => Some(QueryTable::LocRib),
             Table::AdjRibOut(peer) => self.idx(peer).map(QueryTable::AdjRibOut),
         };
-        let (Some(table), Some(rib)) = (table, &mut self.rib) else {
+        let (Some(table), Some(tables)) = (table, &mut self.tables) else {
             let end = Some(PageEnd { next: None, total: 0 });
             return self.control.push(RdeToControl::Routes { id, routes: Vec::new(), end }, Vec::new());
         };
-        self.queries.ids.push(id.0);
-        rib.begin_query(
+        tables.query(
             id.0,
-            Query {
+            &Query {
                 table,
                 family: filter.family,
                 prefix: filter.prefix,
@@ -108,41 +117,46 @@ impl Engine {
         );
     }
 
-    /// Goes on with a page; answers it when it is complete.
-    pub(crate) fn query_step(&mut self) {
-        let Some(rib) = &mut self.rib else { return };
-        let Some((id, table, keys, next, total)) = rib.query_step() else { return };
-        self.queries.ids.retain(|i| *i != id);
-        let id = QueryId(id);
+    /// Spells out some routes of a page, in one message; `false` where there is no page.
+    pub(crate) fn reply(&mut self) -> bool {
+        let Some((id, page)) = self.replies.pages.front_mut() else { return false };
+        let id = QueryId(*id);
         let (mut routes, mut octets) = (Vec::new(), 0);
-        for found in keys.iter().filter_map(|k| rib.find(table, k)) {
+        while routes.len() < ROUTES && octets < MESSAGE {
+            let Some(found) = page.routes.pop() else { break };
             octets += 64 + 2 * found.attributes.len();
             routes.push(view::route(&found));
-            if routes.len() >= ROUTES || octets >= MESSAGE {
-                octets = 0;
-                let routes = std::mem::take(&mut routes);
-                self.control.push(RdeToControl::Routes { id, routes, end: None }, Vec::new());
-            }
         }
-        let end = Some(PageEnd { next: next.as_ref().map(view::cursor), total });
+        let mut end = None;
+        if page.routes.is_empty() {
+            let next = page.more_behind.as_ref().map(view::cursor);
+            end = Some(PageEnd { next, total: page.total });
+            self.replies.pages.pop_front();
+        }
         self.control.push(RdeToControl::Routes { id, routes, end }, Vec::new());
+        true
     }
 
-    fn count(&mut self, id: QueryId) {
-        let c = self.rib.as_ref().map(Rib::counters).unwrap_or_default();
+    /// Answers a request for counters.
+    pub(crate) fn counted(&mut self, id: u64, counted: &Counted) {
+        let id = QueryId(id);
+        let c = &counted.tables;
         let tables = TableCounters {
             loc_rib: c.loc_rib,
             adj_rib_in: c.adj_rib_in,
             adj_rib_out: c.adj_rib_out,
             attribute_sets: c.attribute_sets,
         };
+        let mut routes: HashMap<PeerIdx, ([u64; 4], [u64; 4])> = HashMap::new();
+        for (idx, received, advertised) in &counted.peers {
+            let sum = routes.entry(*idx).or_default();
+            sum.0.iter_mut().zip(received).for_each(|(s, n)| *s += n);
+            sum.1.iter_mut().zip(advertised).for_each(|(s, n)| *s += n);
+        }
         let mut peers: Vec<PeerCounters> = (self.peers.iter())
             .map(|(peer, p)| {
-                let idx = p.session.as_ref().map(|s| s.idx);
-                let (received, advertised) = match (idx, &self.rib) {
-                    (Some(idx), Some(rib)) => rib.peer_counters(idx),
-                    _ => Default::default(),
-                };
+                let of = |s: &crate::peers::Session| routes.get(&s.idx).copied();
+                let (received, advertised) = p.session.as_ref().and_then(of).unwrap_or_default();
                 PeerCounters {
                     peer,
                     received,

@@ -1,25 +1,37 @@
-//! The engine: one loop, one thread. Routes are taken in as long as there are any, up to a bound; then
-//! what changed is sent.
+//! The engine's loop: takes in what comes, gives peers their turns, hands their changes to the tables, and
+//! passes on what the tables say.
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use bytes::Bytes;
 use ipc::channel::Sender;
 use ipc::control_rde::RdeToControl;
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::session_rde::{RdeToSession, SessionToRde, SessionToRdeBulk, Source};
 use ipc::{Link, LinkError, Role};
-use rib::{Limits, Rib, Settings, Sink};
+use rib::{Limits, Settings};
 
+use crate::arrivals::Arrivals;
 use crate::config::{Config, Staging};
-use crate::control::Queries;
+use crate::control::Replies;
 use crate::egress::Egress;
 use crate::inputs::{Event, Inputs, Linked, Waiting};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::tables::{Said, Tables};
 
-/// Datagrams of routes that are taken in before what changed is sent, even if more are there.
-const INGEST_BOUND: u32 = 8;
+/// Datagrams that are taken in before work goes on, even if more are there.
+const INGEST_BOUND: u32 = 16;
+
+/// Octets of messages that may wait for their turn; then no more is taken in.
+const ARRIVALS: usize = 4 << 20;
+
+/// Changes that are read before they go to the tables and what follows is sent: about a millisecond.
+const BATCH_CHANGES: usize = 2048;
+
+/// Changes of a peer that are read before it is another one's turn.
+pub(crate) const TURN_CHANGES: usize = 512;
 
 /// Octets of a peer that were dealt with before session is told, while more are coming in.
 const CREDIT_BATCH: u64 = 32 << 10;
@@ -33,15 +45,15 @@ pub(crate) struct Engine {
     staging: Staging,
     pub(crate) config: Option<Config>,
     /// Made with the first configuration.
-    pub(crate) rib: Option<Rib>,
+    pub(crate) tables: Option<Tables>,
     pub(crate) peers: Peers,
+    pub(crate) arrivals: Arrivals,
     pub(crate) egress: Egress,
     pub(crate) session: Outbox<RdeToSession>,
     pub(crate) control: Outbox<RdeToControl>,
-    pub(crate) queries: Queries,
+    pub(crate) replies: Replies,
     /// There may be work.
     busy: bool,
-    since_work: u32,
 }
 
 /// Runs until the parent says so or is gone.
@@ -53,8 +65,9 @@ pub(crate) async fn run(parent: OwnedFd) -> Result<(), LinkError> {
     let mut inputs = Inputs::new(parent_rx);
     let mut engine = Engine::new();
     loop {
+        engine.pass_on();
         let waiting = engine.pump(&mut inputs)?;
-        let event = inputs.next(waiting, engine.busy).await;
+        let event = inputs.next(waiting, engine.arrivals.octets() < ARRIVALS, engine.busy).await;
         if !engine.handle(event, &mut inputs, &parent_tx).await? {
             return Ok(());
         }
@@ -67,14 +80,14 @@ impl Engine {
             started: Instant::now(),
             staging: Staging::default(),
             config: None,
-            rib: None,
+            tables: None,
             peers: Peers::default(),
+            arrivals: Arrivals::default(),
             egress: Egress::new(),
             session: Outbox::new(),
             control: Outbox::new(),
-            queries: Queries::default(),
+            replies: Replies::default(),
             busy: false,
-            since_work: 0,
         }
     }
 
@@ -96,6 +109,12 @@ impl Engine {
         }
         if let Err(error) = self.control.pump() {
             self.lose_control(inputs, &error);
+        }
+        if let Some(tables) = &mut self.tables
+            && tables.backlog.drained(self.egress.out.octets())
+        {
+            tables.wake();
+            self.busy = true;
         }
         Ok(Waiting {
             bulk: self.egress.out.waiting(),
@@ -126,7 +145,7 @@ impl Engine {
             Event::Linked(Ok(Linked::Control(link))) => {
                 let (tx, rx) = link.split();
                 self.control.connect(Some(tx));
-                self.queries.forget(self.rib.as_mut());
+                self.forget_queries();
                 inputs.control = Some(rx);
             }
             Event::Linked(Err(error)) => tracing::error!(%error, "a new channel is of no use"),
@@ -138,14 +157,24 @@ impl Engine {
             Event::SessionControl(Err(error)) => self.lose_session(inputs, error)?,
             Event::Control(Ok(received)) => self.asked(received.message),
             Event::Control(Err(error)) => self.lose_control(inputs, &error),
+            Event::Shard(Some(said)) => {
+                if let Some(tables) = &mut self.tables {
+                    tables.take(said);
+                }
+                self.busy = true;
+            }
+            Event::Shard(None) => {
+                tracing::error!("all shards have ended");
+                return Ok(false);
+            }
             Event::Room => self.busy = true,
             Event::Tick => {
-                self.report_consumed(0);
+                self.tables.iter_mut().for_each(Tables::wake);
                 self.busy = true;
             }
             Event::Idle => {
-                self.report_consumed(0);
                 self.work();
+                self.report_consumed(0);
             }
         }
         Ok(true)
@@ -182,7 +211,7 @@ impl Engine {
                 let Some(config) = self.staging.commit(generation) else {
                     return wrong("commit of a configuration that is not staged");
                 };
-                self.commit(config);
+                self.commit(config, inputs)?;
                 parent.send(&RdeToParent::Committed(generation)).await?;
             }
             ParentToRde::Abort(_) => self.staging.abort(),
@@ -191,48 +220,56 @@ impl Engine {
         Ok(true)
     }
 
-    fn commit(&mut self, config: Config) {
+    fn commit(&mut self, config: Config, inputs: &mut Inputs) -> Result<(), LinkError> {
         let global = &config.global;
-        self.rib.get_or_insert_with(|| {
-            Rib::new(Settings {
+        if self.tables.is_none() {
+            let settings = Settings {
                 asn: global.speaker.asn,
                 router_id: global.speaker.router_id.into(),
                 med_always_compare: global.med_always_compare,
                 limits: Limits::default(),
-            })
-        });
+            };
+            let (tables, shards) = Tables::new(settings, global.threads.into(), self.started)
+                .map_err(|error| LinkError::Io { with: Role::Rde, error })?;
+            self.tables = Some(tables);
+            inputs.shards = shards;
+        }
         self.config = Some(config);
+        Ok(())
     }
 
-    /// Takes in routes, and more of them while they are there.
+    /// Takes in messages, and more of them while they are there; then it is time to work.
     fn take_in(
         &mut self,
         mut received: Result<ipc::Received<SessionToRdeBulk>, LinkError>,
         inputs: &mut Inputs,
     ) -> Result<(), LinkError> {
+        let mut taken = 0;
         loop {
             let result = match received {
-                Ok(r) => self.session_says(r.message, &r.payload),
+                Ok(r) => self.session_says(r.message, r.payload),
                 Err(error) => Err(error),
             };
             if let Err(error) = result {
                 return self.lose_session(inputs, error);
             }
-            self.busy = true;
-            self.since_work += 1;
-            if self.since_work >= INGEST_BOUND {
-                self.work();
-                return Ok(());
+            taken += 1;
+            if taken >= INGEST_BOUND || self.arrivals.octets() >= ARRIVALS {
+                break;
             }
             received = match inputs.session_bulk.as_mut().map(ipc::channel::Receiver::try_recv) {
                 Some(Ok(Some(r))) => Ok(r),
                 Some(Err(error)) => Err(error),
-                Some(Ok(None)) | None => return Ok(()),
+                Some(Ok(None)) | None => break,
             };
         }
+        self.work();
+        // Once more when nothing comes in: what peers are owed is reported then.
+        self.busy = true;
+        Ok(())
     }
 
-    fn session_says(&mut self, message: SessionToRdeBulk, payload: &[u8]) -> Result<(), LinkError> {
+    fn session_says(&mut self, message: SessionToRdeBulk, payload: Bytes) -> Result<(), LinkError> {
         match message {
             SessionToRdeBulk::PeerUp { source, negotiated } => self.peer_up(source, &negotiated)?,
             SessionToRdeBulk::PeerDown { source, .. } => self.peer_down(source),
@@ -240,54 +277,98 @@ impl Engine {
                 let mut rest = payload;
                 for run in runs {
                     // The lengths add up: the channel has checked it.
-                    let (messages, next) = rest.split_at_checked(run.len as usize).unwrap_or((rest, &[]));
-                    rest = next;
-                    self.messages(run.of, messages);
+                    let len = rest.len().min(run.len as usize);
+                    self.arrivals.push(run.of, rest.split_to(len));
                 }
-                self.report_consumed(CREDIT_BATCH);
             }
         }
         Ok(())
     }
 
-    /// A bounded step of work, then queries.
+    /// A bounded step: reads messages of peers in turns, has the tables deal with them, and passes on what the
+    /// tables say.
     fn work(&mut self) {
-        self.since_work = 0;
-        let now = self.now();
-        let Some(rib) = &mut self.rib else {
-            self.busy = false;
+        self.busy = false;
+        if !self.tables.as_ref().is_some_and(Tables::has_room) {
+            // A shard that answers makes room.
             return;
-        };
-        // With a full channel to session, what changes waits in the tables, where it is coalesced.
-        self.busy = !self.egress.is_full() && rib.work(now, &mut self.egress);
-        if rib.has_queries() {
-            self.busy = true;
-            self.query_step();
+        }
+        while self.tables.as_ref().is_some_and(|t| t.filled() < BATCH_CHANGES) {
+            let Some((source, messages)) = self.arrivals.next() else { break };
+            let rest = self.messages(source, messages);
+            self.arrivals.put_back(source, rest);
+        }
+        if let Some(tables) = &mut self.tables {
+            tables.apply();
+            self.busy = tables.work();
+        }
+        self.busy |= !self.arrivals.is_empty();
+        self.pass_on();
+        self.busy |= self.reply();
+    }
+
+    /// Passes on what the tables have said.
+    fn pass_on(&mut self) {
+        while let Some(buffer) = self.egress.out.take_spare() {
+            if let Some(tables) = &mut self.tables {
+                tables.give_back(buffer);
+            }
+        }
+        while let Some(said) = self.tables.as_mut().and_then(Tables::said) {
+            match said {
+                Said::Send { runs, octets } => {
+                    let len = octets.len();
+                    self.egress.send(&runs, octets);
+                    if let Some(tables) = &self.tables {
+                        tables.backlog.moved(len, self.egress.out.octets());
+                    }
+                }
+                Said::Join { group, peer } => self.egress.join(group, peer),
+                Said::Leave { group, peer } => self.egress.leave(group, peer),
+                Said::EndOfRib(peer, family) => {
+                    let marker = rib::end_of_rib(family);
+                    if let Some(tables) = &self.tables {
+                        tables.sent(peer, marker.len() as u64);
+                    }
+                    self.egress.send_one(peer, marker);
+                }
+                Said::Due(due) => {
+                    for (source, octets) in due.consumed {
+                        self.peers.consumed(source, octets);
+                    }
+                    self.report_consumed(CREDIT_BATCH);
+                    if let Some((id, count)) = due.injected {
+                        self.control.push(RdeToControl::Injected { id, count }, Vec::new());
+                    }
+                }
+                Said::Withdrawn { id, there } => {
+                    let count = u32::from(there);
+                    self.control.push(RdeToControl::Injected { id, count }, Vec::new());
+                }
+                Said::Page(id, page) => {
+                    self.replies.push(id, page);
+                    self.busy = true;
+                }
+                Said::Counted(id, counted) => self.counted(id, &counted),
+            }
         }
     }
 
     fn written(&mut self, list: Vec<(Source, u64)>) {
         let now = self.now();
+        let Some(tables) = &mut self.tables else { return };
         for (source, octets) in list {
-            if let (Some((_, session)), Some(rib)) = (self.peers.current(source), &mut self.rib) {
-                rib.written(session.idx, octets, now);
+            if let Some((_, session)) = self.peers.current(source) {
+                tables.written(session.idx, octets, now);
             }
         }
+        tables.wake();
         self.busy = true;
     }
 
     /// Tells session how much of the peers' messages was dealt with, where it is at least so much.
     fn report_consumed(&mut self, least: u64) {
-        let mut list = Vec::new();
-        for (id, peer) in self.peers.iter_mut() {
-            if peer.consumed > 0
-                && peer.consumed >= least
-                && let Some(session) = &peer.session
-            {
-                list.push((Source { peer: id, epoch: session.epoch }, peer.consumed));
-                peer.consumed = 0;
-            }
-        }
+        let list = self.peers.take_consumed(least);
         for part in list.chunks(LIST) {
             self.session.push(RdeToSession::Consumed(part.to_vec()), Vec::new());
         }
@@ -318,6 +399,6 @@ impl Engine {
         tracing::warn!(%error, "the channel to control is lost");
         inputs.control = None;
         self.control.connect(None);
-        self.queries.forget(self.rib.as_mut());
+        self.forget_queries();
     }
 }

@@ -7,11 +7,13 @@ use bgp::notification::Notification;
 use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update;
 use bgp::{Family, MAX_EXTENDED_MESSAGE};
+use bytes::Bytes;
 use ipc::session_rde::{Negotiated, RdeToSession, Source};
 use ipc::{LinkError, Role};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, TURN_CHANGES};
 use crate::peers::{self, Session};
+use crate::tables::Tables;
 
 impl Engine {
     pub(crate) fn peer_up(&mut self, source: Source, negotiated: &Negotiated) -> Result<(), LinkError> {
@@ -22,13 +24,13 @@ impl Engine {
             ));
         }
         let now = self.now();
-        let (Some(config), Some(rib)) = (&self.config, &mut self.rib) else {
+        let (Some(config), Some(tables)) = (&self.config, &mut self.tables) else {
             return Err(LinkError::out_of_state(Role::Session, "a session before the configuration"));
         };
         // It may have been removed from the configuration while it came up: session is about to end it.
         let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
         let ctx = peers::context(peer, negotiated);
-        let Some(idx) = rib.peer_up(peers::info(peer, negotiated), now) else {
+        let Some(idx) = tables.peer_up(peers::info(peer, negotiated), now) else {
             let reason = "too many sessions at once".to_owned();
             self.end(source, &Notification::cease(bgp::notification::cease::OUT_OF_RESOURCES), reason);
             return Ok(());
@@ -43,25 +45,31 @@ impl Engine {
         let Some((peer, session)) = self.peers.current(source) else { return };
         peer.session = None;
         peer.consumed = 0;
+        self.arrivals.forget(source.peer);
         self.egress.name(session.idx, None);
-        if let Some(rib) = &mut self.rib {
-            rib.peer_down(session.idx);
+        if let Some(tables) = &mut self.tables {
+            tables.peer_down(session.idx);
         }
+        self.wake();
     }
 
-    /// Takes in whole messages of one session.
-    pub(crate) fn messages(&mut self, source: Source, mut messages: &[u8]) {
-        let Some((peer, session)) = self.peers.current(source) else { return };
-        peer.consumed += messages.len() as u64;
-        if session.ending {
-            return;
-        }
-        while let Some((header, rest)) = messages.split_first_chunk::<HEADER_LEN>() {
+    /// Reads whole messages of one session, as long as it is its turn; returns the rest.
+    pub(crate) fn messages(&mut self, source: Source, mut messages: Bytes) -> Bytes {
+        let Some((_, session)) = self.peers.current(source) else { return Bytes::new() };
+        let filled = |tables: &Option<Tables>| tables.as_ref().map_or(0, Tables::filled);
+        let until = filled(&self.tables) + TURN_CHANGES;
+        let all = messages.len();
+        let mut at = 0;
+        while let Some((header, rest)) = messages.get(at..).and_then(<[u8]>::split_first_chunk::<HEADER_LEN>)
+        {
+            if session.ending || filled(&self.tables) >= until {
+                break;
+            }
             // session has checked the header; it is not trusted for that.
             let done = match bgp::header::parse(header, MAX_EXTENDED_MESSAGE) {
-                Ok(Header { len, kind }) => match rest.split_at_checked(usize::from(len) - HEADER_LEN) {
-                    Some((body, next)) => {
-                        messages = next;
+                Ok(Header { len, kind }) => match rest.get(..usize::from(len) - HEADER_LEN) {
+                    Some(body) => {
+                        at += usize::from(len);
                         self.message(source, &session, kind, body)
                     }
                     None => Err(Notification::new(1, 2)),
@@ -69,9 +77,17 @@ impl Engine {
                 Err(error) => Err(error),
             };
             if let Err(notification) = done {
-                return self.end(source, &notification, notification.to_string());
+                self.end(source, &notification, notification.to_string());
+                at = all;
             }
         }
+        if session.ending {
+            at = all;
+        }
+        if let Some(tables) = &mut self.tables {
+            tables.consumed(source, at as u64);
+        }
+        messages.split_off(at.min(all))
     }
 
     fn message(
@@ -90,8 +106,8 @@ impl Engine {
 
     fn update(&mut self, source: Source, session: &Session, body: &[u8]) -> Result<(), Notification> {
         let update = update::parse(body, &session.ctx)?;
-        let Some(rib) = &mut self.rib else { return Ok(()) };
-        let applied = rib.apply(session.idx, &update, &session.ctx);
+        let Some(tables) = &mut self.tables else { return Ok(()) };
+        let applied = tables.update(session.idx, &update, &session.ctx);
         if update.faults.is_empty() && !applied.looped && !applied.treated_as_withdraw {
             return Ok(());
         }
@@ -125,9 +141,9 @@ impl Engine {
     fn route_refresh(&mut self, session: &Session, body: &[u8]) -> Result<(), Notification> {
         let refresh = RouteRefresh::decode(body)?;
         let family = Family::from_afi_safi(refresh.afi, refresh.safi);
-        if let (Some(rib), Some(family), Subtype::Request) = (&mut self.rib, family, refresh.subtype) {
+        if let (Some(tables), Some(family), Subtype::Request) = (&mut self.tables, family, refresh.subtype) {
             // RFC 2918 §4: a family that was not advertised is ignored.
-            rib.refresh(session.idx, family, &mut self.egress);
+            tables.refresh(session.idx, family);
         }
         Ok(())
     }

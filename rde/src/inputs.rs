@@ -1,5 +1,5 @@
-//! What the engine waits for, in the order of urgency: parent, session's control channel, queries, routes,
-//! room in a channel; and when nothing is there, its own work.
+//! What the engine waits for, in the order of urgency: parent, session's control channel, queries, room in a
+//! channel, shards, routes; and when nothing is there, its own work.
 
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use ipc::control_rde::{ControlToRde, RdeToControl};
 use ipc::parent_rde::ParentToRde;
 use ipc::session_rde::{RdeToSession, RdeToSessionBulk, SessionToRde, SessionToRdeBulk};
 use ipc::{Link, LinkError, Message, Received, Role};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
+
+use crate::tables::FromShard;
 
 /// A channel whose both ends have greeted each other.
 pub(crate) enum Linked {
@@ -24,6 +27,8 @@ pub(crate) enum Event {
     SessionControl(Result<Received<SessionToRde>, LinkError>),
     SessionBulk(Result<Received<SessionToRdeBulk>, LinkError>),
     Control(Result<Received<ControlToRde>, LinkError>),
+    /// A shard has something to say; `None`: all have ended.
+    Shard(Option<FromShard>),
     /// A channel has room.
     Room,
     /// Some time has passed.
@@ -38,6 +43,8 @@ pub(crate) struct Inputs {
     pub(crate) session_bulk: Option<Receiver<SessionToRdeBulk>>,
     pub(crate) session_control: Option<Receiver<SessionToRde>>,
     pub(crate) control: Option<Receiver<ControlToRde>>,
+    /// Shards that have threads of their own.
+    pub(crate) shards: Option<UnboundedReceiver<FromShard>>,
     pub(crate) greeting: JoinSet<Result<Linked, LinkError>>,
     tick: tokio::time::Interval,
 }
@@ -58,13 +65,15 @@ impl Inputs {
             session_bulk: None,
             session_control: None,
             control: None,
+            shards: None,
             greeting: JoinSet::new(),
             tick,
         }
     }
 
-    /// The next thing to deal with. `busy`: there is work to go on with when nothing comes in.
-    pub(crate) async fn next(&mut self, waiting: Waiting, busy: bool) -> Event {
+    /// The next thing to deal with. `more`: messages of peers are taken in; `busy`: there is work to go on with
+    /// when nothing comes in.
+    pub(crate) async fn next(&mut self, waiting: Waiting, more: bool, busy: bool) -> Event {
         tokio::select! {
             biased;
             r = self.parent.recv() => Event::Parent(r),
@@ -78,7 +87,8 @@ impl Inputs {
             () = room(waiting.session) => Event::Room,
             () = room(waiting.control) => Event::Room,
             () = room(waiting.bulk) => Event::Room,
-            r = receive(&mut self.session_bulk) => Event::SessionBulk(r),
+            r = said(&mut self.shards) => Event::Shard(r),
+            r = receive(&mut self.session_bulk), if more => Event::SessionBulk(r),
             () = std::future::ready(()), if busy => Event::Idle,
         }
     }
@@ -111,6 +121,13 @@ async fn greeted<Tx: Message, Rx: Message>(
 }
 
 async fn receive<T: Message>(from: &mut Option<Receiver<T>>) -> Result<Received<T>, LinkError> {
+    match from {
+        Some(rx) => rx.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn said(from: &mut Option<UnboundedReceiver<FromShard>>) -> Option<FromShard> {
     match from {
         Some(rx) => rx.recv().await,
         None => std::future::pending().await,

@@ -3,6 +3,7 @@
 //!
 //! Privileges: none. No network, no files, only the channels that it was given.
 
+mod arrivals;
 mod config;
 mod control;
 mod counters;
@@ -12,6 +13,8 @@ mod ingest;
 mod inputs;
 mod outbox;
 mod peers;
+mod shard;
+mod tables;
 mod view;
 
 use std::process::ExitCode;

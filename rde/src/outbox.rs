@@ -15,8 +15,8 @@ pub(crate) struct Outbox<T> {
     spare: Vec<Vec<u8>>,
 }
 
-/// Payload buffers kept for the next messages.
-const SPARE: usize = 4;
+/// Buffers of sent payloads that are kept.
+const SPARE: usize = 8;
 
 impl<T: Message> Outbox<T> {
     pub(crate) fn new() -> Outbox<T> {
@@ -38,11 +38,6 @@ impl<T: Message> Outbox<T> {
         }
     }
 
-    /// An empty buffer, one that was used before if there is one.
-    pub(crate) fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
-    }
-
     /// Sends what there is room for.
     pub(crate) fn pump(&mut self) -> Result<(), LinkError> {
         let Some(tx) = &self.tx else { return Ok(()) };
@@ -51,15 +46,20 @@ impl<T: Message> Outbox<T> {
             if !tx.try_send(message, pieces)? {
                 break;
             }
-            if let Some((_, mut payload)) = self.queue.pop_front() {
-                self.octets -= payload.len();
-                if self.spare.len() < SPARE && payload.capacity() > 0 {
-                    payload.clear();
-                    self.spare.push(payload);
-                }
+            self.octets -= payload.len();
+            if let Some((_, payload)) = self.queue.pop_front()
+                && payload.capacity() > 0
+                && self.spare.len() < SPARE
+            {
+                self.spare.push(payload);
             }
         }
         Ok(())
+    }
+
+    /// A buffer whose payload was sent, to be filled again.
+    pub(crate) fn take_spare(&mut self) -> Option<Vec<u8>> {
+        self.spare.pop()
     }
 
     /// The channel to wait on, if something waits for it.

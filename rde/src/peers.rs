@@ -34,6 +34,8 @@ pub(crate) struct Peer {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     map: HashMap<PeerId, Peer>,
+    /// Peers with octets to report.
+    owing: Vec<PeerId>,
 }
 
 impl Peers {
@@ -56,8 +58,29 @@ impl Peers {
         self.map.iter().map(|(id, p)| (*id, p))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut Peer)> {
-        self.map.iter_mut().map(|(id, p)| (*id, p))
+    /// Octets of a session were dealt with.
+    pub(crate) fn consumed(&mut self, source: Source, octets: u64) {
+        let Some((peer, _)) = self.current(source) else { return };
+        let first = peer.consumed == 0;
+        peer.consumed += octets;
+        if first {
+            self.owing.push(source.peer);
+        }
+    }
+
+    /// What to report to session: where it is at least so much.
+    pub(crate) fn take_consumed(&mut self, least: u64) -> Vec<(Source, u64)> {
+        let (map, mut list) = (&mut self.map, Vec::new());
+        self.owing.retain(|id| {
+            let Some(peer) = map.get_mut(id).filter(|p| p.consumed > 0) else { return false };
+            if peer.consumed < least {
+                return true;
+            }
+            let octets = std::mem::take(&mut peer.consumed);
+            list.extend(peer.session.as_ref().map(|s| (Source { peer: *id, epoch: s.epoch }, octets)));
+            false
+        });
+        list
     }
 }
 
@@ -82,6 +105,7 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         self_v6: config.local_ipv6_nexthop.or(local_v6),
         enforce_first_as: config.enforce_first_as,
         allow_own_as: config.allow_own_as,
+        route_server_client: config.route_server_client,
     }
 }
 

@@ -8,4 +8,5 @@ mod lab_itself;
 mod life;
 mod misbehaviour;
 mod privileges;
+mod route_server;
 mod sessions;

@@ -3,11 +3,14 @@
 //! A set is the canonical wire form of a route's attributes (`bgp::attr::canonical`) and its next hop.
 //! The hash is keyed, since peers choose what is hashed.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 
 use bgp::NextHop;
 use bgp::attr::canonical::{Canonical, Summary, SummaryFlags};
-use hashbrown::HashTable;
+
+use crate::index::Index;
+use crate::octets::{Octets, Place};
+use crate::slab::{Cell, Single, Slab};
 
 /// Handle of an attribute set; [`AttrId::NONE`] is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24,7 +27,7 @@ impl AttrId {
 }
 
 /// What the decision process and the export rules look at, taken from the set once.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Head {
     /// LOCAL_PREF, 100 where there is none.
     pub(crate) local_pref: u32,
@@ -42,6 +45,19 @@ pub(crate) struct Head {
     pub(crate) origin: u8,
     /// Length of CLUSTER_LIST.
     pub(crate) cluster_list_len: u8,
+}
+
+impl Head {
+    const NONE: Head = Head {
+        local_pref: 0,
+        med: 0,
+        neighbor_as: 0,
+        originator_id: 0,
+        path_len: 0,
+        flags: SummaryFlags::EMPTY,
+        origin: 0,
+        cluster_list_len: 0,
+    };
 }
 
 /// LOCAL_PREF of a route that has none.
@@ -62,13 +78,30 @@ impl From<Summary> for Head {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    bytes: Box<[u8]>,
+    bytes: Place,
     head: Head,
     next_hop: u32,
     hash: u32,
     refs: u32,
+}
+
+/// Sets are allocated 2 to this power at a time: 48 KiB.
+const CHUNK: u32 = 10;
+
+impl Cell for Entry {
+    const VACANT: Entry = Entry { bytes: Place::NONE, head: Head::NONE, next_hop: 0, hash: 0, refs: 0 };
+
+    fn link(cell: &mut [Entry], next: u32) {
+        if let Some(entry) = cell.first_mut() {
+            entry.next_hop = next;
+        }
+    }
+
+    fn next(cell: &[Entry]) -> u32 {
+        cell.first().map_or(0, |e| e.next_hop)
+    }
 }
 
 #[derive(Debug)]
@@ -80,29 +113,28 @@ struct NextHopEntry {
 /// The store of attribute sets.
 #[derive(Debug)]
 pub struct Attrs {
-    entries: Vec<Entry>,
-    free: Vec<u32>,
-    index: HashTable<u32>,
+    entries: Slab<Entry, Single<CHUNK>>,
+    octets: Octets,
+    index: Index,
     // Few, and shared by everything.
     next_hops: Vec<NextHopEntry>,
     next_hop_index: hashbrown::HashMap<NextHop, u32, RandomState>,
     next_hop_free: Vec<u32>,
-    hasher: RandomState,
 }
 
 impl Default for Attrs {
     fn default() -> Attrs {
-        let hasher = RandomState::new();
-        let nobody =
-            Entry { bytes: Box::default(), head: Head::default(), next_hop: 0, hash: 0, refs: u32::MAX };
+        let mut entries = Slab::new(Single);
+        // The first number means no set.
+        let nobody = entries.take();
+        *entries.get_mut(nobody) = Entry { refs: u32::MAX, ..Entry::VACANT };
         Attrs {
-            entries: vec![nobody],
-            free: Vec::new(),
-            index: HashTable::new(),
+            entries,
+            octets: Octets::default(),
+            index: Index::default(),
             next_hops: Vec::new(),
-            next_hop_index: hashbrown::HashMap::with_hasher(hasher.clone()),
+            next_hop_index: hashbrown::HashMap::with_hasher(RandomState::new()),
             next_hop_free: Vec::new(),
-            hasher,
         }
     }
 }
@@ -113,36 +145,25 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Attrs {
-    /// The handle of this set, with one reference more.
-    pub fn intern(&mut self, canonical: &[u8], next_hop: NextHop, summary: &Summary) -> AttrId {
+    /// The handle of this set, with one reference more. `hash` is [`HashKey::set`](crate::HashKey::set).
+    pub fn intern(&mut self, hash: u32, canonical: &[u8], next_hop: NextHop, summary: &Summary) -> AttrId {
         let next_hop = self.intern_next_hop(next_hop);
-        #[expect(clippy::cast_possible_truncation, reason = "32 bits of the hash are kept")]
-        let hash = self.hasher.hash_one((next_hop, canonical)) as u32;
         let found = self.index.find(spread(hash), |id| {
-            let e = &self.entries[*id as usize];
-            e.hash == hash && e.next_hop == next_hop && *e.bytes == *canonical
+            let e = self.entries.get(*id);
+            e.hash == hash && e.next_hop == next_hop && self.octets.get(e.bytes) == canonical
         });
         if let Some(id) = found {
-            let id = *id;
-            self.entries[id as usize].refs += 1;
+            self.entries.get_mut(id).refs += 1;
             return AttrId(id);
         }
         if let Some(n) = self.next_hops.get_mut(next_hop as usize) {
             n.refs += 1;
         }
-        let entry = Entry { bytes: canonical.into(), head: (*summary).into(), next_hop, hash, refs: 1 };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.entries[id as usize] = entry;
-                id
-            }
-            None => {
-                self.entries.push(entry);
-                u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
+        let id = self.entries.take();
+        let bytes = self.octets.put(canonical);
+        *self.entries.get_mut(id) = Entry { bytes, head: (*summary).into(), next_hop, hash, refs: 1 };
         let entries = &self.entries;
-        self.index.insert_unique(spread(hash), id, |id| spread(entries[*id as usize].hash));
+        self.index.insert_unique(spread(hash), id, |id| spread(entries.get(*id).hash));
         AttrId(id)
     }
 
@@ -168,7 +189,7 @@ impl Attrs {
     /// More references to a set that is held.
     pub fn retain(&mut self, id: AttrId, more: u32) {
         if id.is_some() {
-            self.entries[id.0 as usize].refs += more;
+            self.entries.get_mut(id.0).refs += more;
         }
     }
 
@@ -177,17 +198,16 @@ impl Attrs {
         if !id.is_some() {
             return;
         }
-        let entry = &mut self.entries[id.0 as usize];
+        let entry = self.entries.get_mut(id.0);
         entry.refs -= 1;
         if entry.refs > 0 {
             return;
         }
-        let (hash, next_hop) = (entry.hash, entry.next_hop);
-        entry.bytes = Box::default();
-        if let Ok(found) = self.index.find_entry(spread(hash), |i| *i == id.0) {
-            found.remove();
-        }
-        self.free.push(id.0);
+        let Entry { hash, next_hop, bytes, .. } = *entry;
+        self.octets.remove(bytes);
+        let entries = &self.entries;
+        self.index.remove(spread(hash), id.0, |id| spread(entries.get(*id).hash));
+        self.entries.give_back(id.0);
         let n = &mut self.next_hops[next_hop as usize];
         n.refs -= 1;
         if n.refs == 0 {
@@ -197,17 +217,17 @@ impl Attrs {
     }
 
     pub(crate) fn head(&self, id: AttrId) -> &Head {
-        &self.entries[id.0 as usize].head
+        &self.entries.get(id.0).head
     }
 
     /// The attributes of a set, without next hop.
     pub fn canonical(&self, id: AttrId) -> Canonical<'_> {
-        Canonical::new(&self.entries[id.0 as usize].bytes)
+        Canonical::new(self.octets.get(self.entries.get(id.0).bytes))
     }
 
     /// The next hop of a set.
     pub fn next_hop(&self, id: AttrId) -> NextHop {
-        self.next_hops[self.entries[id.0 as usize].next_hop as usize].next_hop
+        self.next_hops[self.entries.get(id.0).next_hop as usize].next_hop
     }
 
     /// How many sets are held.
@@ -217,6 +237,13 @@ impl Attrs {
 
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
+    }
+
+    /// Octets that are allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        let next_hops = self.next_hops.capacity() * size_of::<NextHopEntry>();
+        self.entries.allocated() + self.octets.allocated() + self.index.allocated() + next_hops
     }
 }

@@ -25,20 +25,20 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
         let Some(member) = group.members.get_mut(at) else { return 0 };
         let peer = member.peer;
         let Some(mut catch_up) = member.catch_up.take() else { return 0 };
-        if self.shared.peers.get(peer).is_none_or(|p| p.outstanding() >= self.shared.limits.soft) {
+        if self.shared.peers.get(peer).is_none_or(|p| p.flow.outstanding() >= self.shared.limits.soft) {
             member.catch_up = Some(catch_up);
             return 0;
         }
         let looked = self.collect(group, peer, &mut catch_up);
-        self.scratch.entries.sort_unstable();
+        self.scratch.entries.sort_unstable_by_key(|e| e.key);
         let mut sent = 0;
-        for run in self.scratch.entries.chunk_by(|a, b| (a.attr, a.source) == (b.attr, b.source)) {
+        for run in self.scratch.entries.chunk_by(|a, b| a.key == b.key) {
             let attributes = &mut self.scratch.attributes;
             let target = Target::Peer(peer);
             sent += write_run(&group.rules, self.shared, self.slots, run, attributes, target, self.sink);
         }
-        if let Some(p) = self.shared.peers.get_mut(peer) {
-            p.sent += sent;
+        if let Some(p) = self.shared.peers.get(peer) {
+            p.flow.add_sent(sent);
         }
         for id in self.scratch.let_go.drain(..) {
             self.slots.let_go(id);
@@ -76,7 +76,7 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
         if has || changed {
             let source = kind(self.shared, entry.source);
             let attr = if has { entry.attr } else { AttrId::NONE };
-            self.scratch.entries.push(Entry { to: To::Only(peer), attr, source, slot });
+            self.scratch.entries.push(Entry::new(To::Only(peer), attr, source, slot));
         }
     }
 }

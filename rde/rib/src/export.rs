@@ -1,7 +1,8 @@
 //! What a group is sent of a route: may it have it, with which next hop, with which attributes.
 //!
 //! RFC 4271 §5.1 (attributes by kind of peer), §9.2 (no internal route to an internal peer), RFC 1997
-//! (NO_EXPORT, NO_ADVERTISE), RFC 6793 §4.2.2 (towards 2-octet speakers).
+//! (NO_EXPORT, NO_ADVERTISE), RFC 6793 §4.2.2 (towards 2-octet speakers), RFC 7947 §2.2 (clients of a route
+//! server).
 
 use std::net::Ipv4Addr;
 
@@ -28,8 +29,10 @@ pub enum PeerClass {
 pub(crate) struct Rules {
     pub(crate) family: Family,
     pub(crate) class: PeerClass,
+    /// External, and sent AS_PATH, next hop and MED as they are (RFC 7947 §2.2).
+    pub(crate) transparent: bool,
     pub(crate) local_asn: u32,
-    /// "Next hop self" for the family.
+    /// "Next hop self" for the family, where some routes need it.
     pub(crate) self_next_hop: Option<NextHop>,
     pub(crate) four_octet_as: bool,
     pub(crate) extended_next_hop: bool,
@@ -50,11 +53,14 @@ impl Rules {
         let v4 = peer.self_v4.map(NextHop::V4);
         let v6 = peer.self_v6.map(NextHop::V6);
         let ipv4 = family == Family::Ipv4Unicast;
+        let transparent = peer.external() && peer.route_server_client;
         Rules {
             family,
             class: if peer.external() { PeerClass::External } else { PeerClass::Internal },
+            transparent,
             local_asn: peer.local_asn,
             self_next_hop: match (ipv4, peer.extended_next_hop) {
+                _ if transparent => None,
                 (true, true) => v4.or(v6),
                 (true, false) => v4,
                 (false, _) => v6,
@@ -78,10 +84,11 @@ impl Rules {
     }
 
     /// The next hop to announce, or `None` where there is none that the peer could use. A route injected
-    /// here keeps its next hop: who injects it says where the traffic shall go.
+    /// here keeps its next hop: who injects it says where the traffic shall go. So does every route to a
+    /// client of a route server, which is not on the way of the traffic (RFC 7947 §2.2.1).
     pub(crate) fn next_hop(&self, received: NextHop, source: Rank) -> Option<NextHop> {
         let next_hop = match self.class {
-            PeerClass::External if !source.local => self.self_next_hop?,
+            PeerClass::External if !source.local && !self.transparent => self.self_next_hop?,
             _ => received,
         };
         let usable = match (self.family, next_hop) {
@@ -147,7 +154,7 @@ impl Rules {
             }
             match attr_code {
                 code::AS_PATH => {
-                    let prepend = external.then_some(self.local_asn);
+                    let prepend = (external && !self.transparent).then_some(self.local_asn);
                     let path = canonical.as_path();
                     if four_octet_as {
                         write_path(out, prepend, path);
@@ -160,8 +167,9 @@ impl Rules {
                     local_pref = None;
                     write_attribute(out, attr_flags, attr_code, value);
                 }
-                // RFC 4271 §5.1.4: not a neighbor's MED. Our own is ours to send.
-                code::MULTI_EXIT_DISC if external && !source.local => {}
+                // RFC 4271 §5.1.4: not a neighbor's MED. Our own is ours to send, and a route server sends all
+                // (RFC 7947 §2.2.3).
+                code::MULTI_EXIT_DISC if external && !source.local && !self.transparent => {}
                 code::ORIGINATOR_ID | code::CLUSTER_LIST if external => {}
                 code::AGGREGATOR if !four_octet_as => old_speaker.write_aggregator(out, attr_flags, value),
                 _ => {

@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::attrs::Attrs;
+use crate::attrs::{AttrId, Attrs};
+use crate::batch::{Change, HashKey};
 use crate::decide::{Candidate, best};
 use crate::group::Group;
 use crate::paths::{Path, Paths};
 use crate::peers::{PeerIdx, Peers};
 use crate::rib::Limits;
 use crate::slots::{Addr, Slots};
+
+/// How many changes are looked up ahead.
+pub(crate) const AHEAD: usize = 16;
 
 /// What the tables of all families share.
 #[derive(Debug)]
@@ -35,25 +39,52 @@ pub(crate) struct FamilyTable<A> {
     sweeps: VecDeque<Sweep>,
     /// Prefixes with at least one path.
     pub(crate) prefixes: u64,
+    /// Paths that were ever removed.
+    pub(crate) removed: u64,
 }
 
-impl<A: Addr> Default for FamilyTable<A> {
-    fn default() -> FamilyTable<A> {
+impl<A: Addr> FamilyTable<A> {
+    pub(crate) fn new(key: HashKey) -> FamilyTable<A> {
         FamilyTable {
-            slots: Slots::default(),
+            slots: Slots::new(key),
             paths: Paths::default(),
             groups: Vec::new(),
             sweeps: VecDeque::new(),
             prefixes: 0,
+            removed: 0,
         }
     }
-}
 
-impl<A: Addr> FamilyTable<A> {
+    /// Finds the slots of changes ahead of the changes themselves. One look-up waits for memory most of its time;
+    /// a row of look-ups that do not depend on each other waits once.
+    pub(crate) fn look_ahead(&self, changes: &[Change<A>], found: &mut [Option<u32>; AHEAD]) {
+        for (change, place) in changes.iter().zip(found.iter_mut()) {
+            *place = self.slots.find(change.hash, change.addr, change.len);
+        }
+    }
+
+    /// What was found ahead, if it still holds: a change in between may have freed the slot.
+    fn still(&self, ahead: Option<u32>, change: &Change<A>) -> Option<u32> {
+        ahead.filter(|id| {
+            let slot = self.slots.get(*id);
+            slot.addr == change.addr && slot.len == change.len
+        })
+    }
+
     /// Stores a path; it replaces the one that the peer announced before under the same identifier
-    /// (RFC 4271 §9.1.4, RFC 7911 §5).
-    pub(crate) fn announce(&mut self, shared: &mut Shared, addr: A, len: u8, path: Path) {
-        let id = self.slots.find_or_make(addr, len);
+    /// (RFC 4271 §9.1.4, RFC 7911 §5). `ahead`: what [`look_ahead`](Self::look_ahead) found.
+    pub(crate) fn announce(
+        &mut self,
+        shared: &mut Shared,
+        change: &Change<A>,
+        ahead: Option<u32>,
+        attr: AttrId,
+    ) {
+        let id = match self.still(ahead, change) {
+            Some(id) => id,
+            None => self.slots.find_or_make(change.hash, change.addr, change.len),
+        };
+        let path = Path { attr, path_id: change.path_id, peer: change.peer };
         let mut list = self.slots.get(id).list();
         let paths = self.paths.get_mut(list);
         let before = paths.first().copied();
@@ -83,15 +114,10 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     /// Removes a path, if it is there; says whether it was.
-    pub(crate) fn withdraw(
-        &mut self,
-        shared: &mut Shared,
-        addr: A,
-        len: u8,
-        peer: PeerIdx,
-        path_id: u32,
-    ) -> bool {
-        let Some(id) = self.slots.find(addr, len) else { return false };
+    pub(crate) fn withdraw(&mut self, shared: &mut Shared, change: &Change<A>, ahead: Option<u32>) -> bool {
+        let Change { hash, addr, len, peer, path_id, .. } = *change;
+        let found = self.still(ahead, change).or_else(|| self.slots.find(hash, addr, len));
+        let Some(id) = found else { return false };
         let paths = self.paths.get(self.slots.get(id).list());
         let Some(at) = paths.iter().position(|p| p.peer == peer && p.path_id == path_id) else {
             return false;
@@ -109,6 +135,7 @@ impl<A: Addr> FamilyTable<A> {
         if let Some(peer) = shared.peers.get_mut(path.peer) {
             peer.received[A::FAMILY as usize] -= 1;
         }
+        self.removed += 1;
         self.prefixes -= u64::from(list.count == 0);
         if at == 0 {
             self.decide(shared, id);

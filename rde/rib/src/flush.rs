@@ -18,30 +18,69 @@ use crate::slots::{Addr, Slots};
 /// Slots that may wait before an initial table marks more.
 const BUILD_AHEAD: u64 = 1 << 16;
 
-/// Who gets an entry of a batch. The order keeps entries for the same members together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Who gets an entry of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum To {
     All,
     Except(PeerIdx),
     Only(PeerIdx),
 }
 
-/// A difference to be sent: a route, or with no attributes its withdrawal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) to: To,
-    pub(crate) attr: AttrId,
-    /// Injected here: some export rules differ.
-    pub(crate) source: SourceKind,
-    pub(crate) slot: u32,
-}
-
 /// What export rules ask of a route's source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     External,
     Internal,
     Local,
+}
+
+/// A difference to be sent: a route, or with no attributes its withdrawal.
+///
+/// All that makes up a message is in one number, so that sorting compares numbers: from the top, who gets it (so
+/// that messages for the same members lie together), the attribute set, the kind of source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) key: u64,
+    pub(crate) slot: u32,
+}
+
+impl Entry {
+    pub(crate) fn new(to: To, attr: AttrId, source: SourceKind, slot: u32) -> Entry {
+        let to = match to {
+            To::All => 0,
+            To::Except(peer) => 1 << 16 | u64::from(peer.0),
+            To::Only(peer) => 2 << 16 | u64::from(peer.0),
+        };
+        let source = match source {
+            SourceKind::External => 0,
+            SourceKind::Internal => 1,
+            SourceKind::Local => 2,
+        };
+        Entry { key: to << 34 | u64::from(attr.0) << 2 | source, slot }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "takes the key apart")]
+    pub(crate) fn to(self) -> To {
+        let peer = PeerIdx((self.key >> 34) as u16);
+        match self.key >> 50 {
+            0 => To::All,
+            1 => To::Except(peer),
+            _ => To::Only(peer),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "takes the key apart")]
+    fn attr(self) -> AttrId {
+        AttrId((self.key >> 2) as u32)
+    }
+
+    fn source(self) -> SourceKind {
+        match self.key & 3 {
+            0 => SourceKind::External,
+            1 => SourceKind::Internal,
+            _ => SourceKind::Local,
+        }
+    }
 }
 
 impl SourceKind {
@@ -95,7 +134,7 @@ impl<A: Addr> FamilyTable<A> {
             if group.may_send(shared, now, sink) {
                 looked += group.batch(shared, slots, paths, scratch, budget, sink);
             }
-            group.report_ready(shared, sink);
+            group.report_ready(sink);
         }
         groups.retain(|g| g.teardown.is_none_or(|t| t < g.column.len()));
         looked
@@ -137,10 +176,12 @@ impl Group {
         for at in 0..self.members.len() {
             let Some(member) = self.members.get_mut(at).filter(|m| m.catch_up.is_none()) else { continue };
             let Some(peer) = shared.peers.get(member.peer) else { continue };
-            let outstanding = peer.outstanding();
+            let outstanding = peer.flow.outstanding();
             if outstanding < limits.soft {
-                keeping_up += u32::from(peer.sent > 0);
-            } else if outstanding > limits.hard || now.saturating_sub(peer.progress_at) > limits.stalled {
+                keeping_up += u32::from(peer.flow.has_begun());
+            } else if outstanding > limits.hard
+                || now.saturating_sub(peer.flow.progress_at()) > limits.stalled
+            {
                 let peer = member.peer;
                 // It has everything up to here: only what changes from now on is kept for it.
                 member.catch_up = Some(Box::new(CatchUp::behind()));
@@ -220,7 +261,7 @@ impl Group {
     /// it; if it had the one before, that is withdrawn.
     fn differ(&self, shared: &Shared, old: Sent, new: Sent, slot: u32, entries: &mut Vec<Entry>) {
         let source = kind(shared, new.source);
-        let mut tell = |to, attr| entries.push(Entry { to, attr, source, slot });
+        let mut tell = |to, attr| entries.push(Entry::new(to, attr, source, slot));
         let except = |peer| if self.in_stream(peer) { To::Except(peer) } else { To::All };
         if !new.attr.is_some() {
             return tell(except(old.source), AttrId::NONE);
@@ -267,22 +308,22 @@ impl Group {
 
     fn write<A: Addr>(
         &mut self,
-        shared: &mut Shared,
+        shared: &Shared,
         slots: &Slots<A>,
         scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        scratch.entries.sort_unstable();
+        scratch.entries.sort_unstable_by_key(|e| e.key);
         let mut to_all = 0;
-        for run in scratch.entries.chunk_by(|a, b| (a.to, a.attr, a.source) == (b.to, b.attr, b.source)) {
+        for run in scratch.entries.chunk_by(|a, b| a.key == b.key) {
             let Some(first) = run.first() else { continue };
-            let target = match first.to {
+            let target = match first.to() {
                 To::All => Target::Group(self.id),
                 To::Except(peer) => Target::GroupExcept(self.id, peer),
                 To::Only(peer) => Target::Peer(peer),
             };
             let len = write_run(&self.rules, shared, slots, run, &mut scratch.attributes, target, sink);
-            match first.to {
+            match first.to() {
                 To::All => to_all += len,
                 To::Except(peer) => {
                     to_all += len;
@@ -291,22 +332,22 @@ impl Group {
                     }
                 }
                 To::Only(peer) => {
-                    if let Some(p) = shared.peers.get_mut(peer) {
-                        p.sent += len;
+                    if let Some(p) = shared.peers.get(peer) {
+                        p.flow.add_sent(len);
                     }
                 }
             }
         }
         for member in self.members.iter_mut().filter(|m| m.catch_up.is_none()) {
-            if let Some(p) = shared.peers.get_mut(member.peer) {
-                p.sent += to_all - member.excluded;
+            if let Some(p) = shared.peers.get(member.peer) {
+                p.flow.add_sent(to_all - member.excluded);
             }
             member.excluded = 0;
         }
     }
 
-    /// Once the initial table is out, its members are told (RFC 4724 §2).
-    fn report_ready(&mut self, shared: &mut Shared, sink: &mut impl Sink) {
+    /// Once the initial table is out, its members are to be told (RFC 4724 §2).
+    fn report_ready(&mut self, sink: &mut impl Sink) {
         if !self.ready && self.ready_at.is_some_and(|at| self.column.taken >= at) {
             self.ready = true;
         }
@@ -315,10 +356,7 @@ impl Group {
         }
         for member in self.members.iter_mut().filter(|m| m.end_of_rib_due && m.catch_up.is_none()) {
             member.end_of_rib_due = false;
-            let len = pack::end_of_rib(self.rules.family, Target::Peer(member.peer), sink);
-            if let Some(p) = shared.peers.get_mut(member.peer) {
-                p.sent += len;
-            }
+            sink.end_of_rib(member.peer, self.rules.family);
         }
     }
 
@@ -365,12 +403,29 @@ pub(crate) fn write_run<A: Addr>(
         let slot = slots.get(e.slot);
         (slot.addr, slot.len)
     });
-    let Some(first) = run.first().filter(|e| e.attr.is_some()) else {
+    let Some(first) = run.first().filter(|e| e.attr().is_some()) else {
         return pack::withdraw(rules.max_message, prefixes, target, sink);
     };
-    let rank = first.source.rank();
-    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(first.attr), rank) else { return 0 };
+    let (attr, rank) = (first.attr(), first.source().rank());
+    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), rank) else { return 0 };
     attributes.clear();
-    rules.write_attributes(shared.attrs.canonical(first.attr), rank, next_hop, attributes);
+    rules.write_attributes(shared.attrs.canonical(attr), rank, next_hop, attributes);
     pack::announce(rules.shape(attributes, next_hop), prefixes, target, sink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_gives_back_what_was_put_into_it() {
+        for to in [To::All, To::Except(PeerIdx(0)), To::Except(PeerIdx(u16::MAX)), To::Only(PeerIdx(7))] {
+            for attr in [AttrId::NONE, AttrId(1), AttrId(u32::MAX)] {
+                for source in [SourceKind::External, SourceKind::Internal, SourceKind::Local] {
+                    let entry = Entry::new(to, attr, source, 9);
+                    assert_eq!((entry.to(), entry.attr(), entry.source(), entry.slot), (to, attr, source, 9));
+                }
+            }
+        }
+    }
 }

@@ -109,21 +109,19 @@ pub(crate) fn withdraw<A: Addr>(
     })
 }
 
-/// Writes the End-of-RIB marker of a family (RFC 4724 §2); returns the octets written.
-pub(crate) fn end_of_rib(family: Family, target: Target, sink: &mut impl Sink) -> u64 {
-    let out = sink.begin(target);
-    let start = header::write(out, MessageType::Update);
+/// The End-of-RIB marker of a family (RFC 4724 §2).
+pub fn end_of_rib(family: Family) -> Vec<u8> {
+    let mut out = Vec::with_capacity(UPDATE_OVERHEAD + 6);
+    let start = header::write(&mut out, MessageType::Update);
     out.extend_from_slice(&[0, 0]);
     if family == Family::Ipv4Unicast {
         out.extend_from_slice(&[0, 0]);
     } else {
         out.extend_from_slice(&[0, 6, flags::OPTIONAL, code::MP_UNREACH_NLRI, 3]);
-        afi_safi(out, family);
+        afi_safi(&mut out, family);
     }
-    header::finish(out, start);
-    let len = out.len() - start;
-    sink.end();
-    len as u64
+    header::finish(&mut out, start);
+    out
 }
 
 /// A message whose prefixes are being appended.

@@ -5,6 +5,7 @@
 
 use crate::attrs::AttrId;
 use crate::peers::PeerIdx;
+use crate::slab::{Cell, Slab, Wide};
 
 /// One route of one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,35 +24,44 @@ pub(crate) struct List {
     pub(crate) class: u8,
 }
 
-const EMPTY: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL };
+/// Paths are allocated 2 to this power at a time, 48 KiB; a list that is longer, on its own.
+const CHUNK: u32 = 12;
 
-#[derive(Debug, Default)]
-struct Class {
-    cells: Vec<Path>,
-    free: Vec<u32>,
+impl Cell for Path {
+    const VACANT: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL };
+
+    fn link(cell: &mut [Path], next: u32) {
+        if let Some(path) = cell.first_mut() {
+            path.path_id = next;
+        }
+    }
+
+    fn next(cell: &[Path]) -> u32 {
+        cell.first().map_or(0, |p| p.path_id)
+    }
 }
 
 /// All lists of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    classes: Vec<Class>,
+    classes: Vec<Slab<Path, Wide>>,
 }
 
 impl Paths {
+    #[inline]
     pub(crate) fn get(&self, list: List) -> &[Path] {
         if list.count == 0 {
             return &[];
         }
-        let start = (list.cell as usize) << list.class;
-        &self.classes[usize::from(list.class)].cells[start..start + usize::from(list.count)]
+        self.classes[usize::from(list.class)].cell(list.cell, list.count.into())
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, list: List) -> &mut [Path] {
         if list.count == 0 {
             return &mut [];
         }
-        let start = (list.cell as usize) << list.class;
-        &mut self.classes[usize::from(list.class)].cells[start..start + usize::from(list.count)]
+        self.classes[usize::from(list.class)].cell_mut(list.cell, list.count.into())
     }
 
     /// Adds a path; `false` where the prefix has as many as can be counted.
@@ -93,20 +103,22 @@ impl Paths {
     }
 
     fn take(&mut self, class: u8) -> u32 {
-        let at = usize::from(class);
-        if self.classes.len() <= at {
-            self.classes.resize_with(at + 1, Class::default);
+        while self.classes.len() <= usize::from(class) {
+            let class = self.classes.len();
+            let bits = CHUNK.saturating_sub(u32::try_from(class).unwrap_or(CHUNK));
+            self.classes.push(Slab::new(Wide { width: 1 << class, bits }));
         }
-        let c = &mut self.classes[at];
-        c.free.pop().unwrap_or_else(|| {
-            let cell = c.cells.len() >> class;
-            c.cells.resize(c.cells.len() + (1 << class), EMPTY);
-            u32::try_from(cell).unwrap_or(u32::MAX)
-        })
+        self.classes[usize::from(class)].take()
     }
 
     fn give_back(&mut self, class: u8, cell: u32) {
-        self.classes[usize::from(class)].free.push(cell);
+        self.classes[usize::from(class)].give_back(cell);
+    }
+
+    /// Octets that are allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        self.classes.iter().map(Slab::allocated).sum()
     }
 }
 
@@ -131,8 +143,8 @@ mod tests {
         assert!(paths.get(b).iter().enumerate().all(|(i, p)| p.path_id as usize == 101 + i));
         paths.remove(&mut a, 0);
         assert_eq!((paths.get(a).len(), a), (0, List::default()));
-        let before = paths.classes[0].cells.len();
+        let before = paths.allocated();
         assert!(paths.push(&mut a, path(1)));
-        assert_eq!(paths.classes[0].cells.len(), before, "freed cells are used again");
+        assert_eq!(paths.allocated(), before, "freed cells are used again");
     }
 }

@@ -1,8 +1,11 @@
 //! Peers as the tables know them: one entry for each incarnation of a session.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use bgp::FamilySet;
+
+use crate::flow::Flow;
 
 /// Handle of one incarnation of a peer's session. A peer that comes back gets another one, so that what is
 /// left of its old routes can be told from its new ones.
@@ -48,6 +51,8 @@ pub struct PeerInfo {
     pub enforce_first_as: bool,
     /// How often our own AS may appear in its paths.
     pub allow_own_as: u8,
+    /// It is sent routes as they came (RFC 7947 §2.2). Without meaning for a peer of our own AS.
+    pub route_server_client: bool,
 }
 
 impl PeerInfo {
@@ -68,24 +73,14 @@ pub(crate) struct Rank {
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) info: PeerInfo,
+    pub(crate) info: Arc<PeerInfo>,
     pub(crate) rank: Rank,
     /// The session has ended and its routes are being removed.
     pub(crate) gone: bool,
-    /// Octets that were given to the sink for it.
-    pub(crate) sent: u64,
-    /// Octets that reached its socket.
-    pub(crate) written: u64,
-    /// When `written` last grew, in milliseconds.
-    pub(crate) progress_at: u64,
+    /// Octets for it, of all shards.
+    pub(crate) flow: Arc<Flow>,
     /// Routes in its Adj-RIB-In, by family number.
     pub(crate) received: [u64; 4],
-}
-
-impl Peer {
-    pub(crate) fn outstanding(&self) -> u64 {
-        self.sent.saturating_sub(self.written)
-    }
 }
 
 /// All incarnations that still have routes somewhere.
@@ -110,14 +105,14 @@ impl Peers {
             self_v6: None,
             enforce_first_as: false,
             allow_own_as: u8::MAX,
+            route_server_client: false,
         };
         let mut peers = Peers { list: Vec::new() };
-        peers.add(info, 0);
+        peers.put(PeerIdx::LOCAL, Arc::new(info), Arc::default());
         peers
     }
 
-    /// `None` when 65,535 incarnations are held at once.
-    pub(crate) fn add(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
+    pub(crate) fn put(&mut self, idx: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
         let address = match info.address {
             IpAddr::V4(a) => a.to_ipv6_mapped().to_bits(),
             IpAddr::V6(a) => a.to_bits(),
@@ -128,14 +123,12 @@ impl Peers {
             router_id: info.router_id,
             address,
         };
-        let peer = Peer { info, rank, gone: false, sent: 0, written: 0, progress_at: now, received: [0; 4] };
-        let free = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
-        let idx = u16::try_from(free).ok().filter(|i| *i < u16::MAX)?;
-        match self.list.get_mut(free) {
-            Some(place) => *place = Some(peer),
-            None => self.list.push(Some(peer)),
+        if self.list.len() <= idx.index() {
+            self.list.resize_with(idx.index() + 1, || None);
         }
-        Some(PeerIdx(idx))
+        if let Some(place) = self.list.get_mut(idx.index()) {
+            *place = Some(Peer { info, rank, gone: false, flow, received: [0; 4] });
+        }
     }
 
     pub(crate) fn remove(&mut self, idx: PeerIdx) {

@@ -64,6 +64,12 @@ pub struct Query {
     pub limit: usize,
 }
 
+impl Query {
+    fn asks_for_attributes(&self) -> bool {
+        self.origin_asn != 0 || !self.communities.is_empty() || !self.large_communities.is_empty()
+    }
+}
+
 /// A route of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -77,10 +83,46 @@ pub struct Found {
     pub next_hop: NextHop,
 }
 
+/// A page as one shard has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageDone {
+    /// Its routes, in order.
+    pub routes: Vec<Found>,
+    /// The last route that was looked at, where there are more behind it.
+    pub more_behind: Option<RouteKey>,
+    /// How many routes match the query in all.
+    pub total: u64,
+}
+
+impl PageDone {
+    /// The page of all shards from the page of each, of `limit` routes at most.
+    pub fn merge(parts: Vec<PageDone>, limit: usize) -> PageDone {
+        // Beyond the end of a part that has more behind it, routes of that shard would be missing.
+        let end = parts.iter().filter_map(|p| p.more_behind).min();
+        let total = parts.iter().map(|p| p.total).sum();
+        let mut routes: Vec<Found> = parts.into_iter().flat_map(|p| p.routes).collect();
+        routes.retain(|r| end.is_none_or(|e| r.key <= e));
+        // Merges runs that are in order already.
+        routes.sort_by_key(|r| r.key);
+        let mut more_behind = end;
+        if routes.len() > limit {
+            routes.truncate(limit);
+            more_behind = routes.last().map(|r| r.key);
+        }
+        PageDone { routes, more_behind, total }
+    }
+}
+
+/// Slots that a step looks at: a fraction of a millisecond, since updates wait meanwhile.
+const WALK: u32 = 2048;
+
+/// Routes that a step spells out.
+const SPELL_OUT: usize = 256;
+
 /// How far a page has got.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) query: Query,
+    query: Query,
     /// Family and slot that come next.
     family: usize,
     cursor: u32,
@@ -89,17 +131,31 @@ pub(crate) struct Page {
     behind: u64,
     /// Routes that match.
     total: u64,
+    /// Once the walk is over: the page's routes, in order, of which so many were looked up again.
+    keys: Option<Vec<RouteKey>>,
+    looked_up: usize,
+    found: Vec<Found>,
 }
 
 impl Page {
     pub(crate) fn new(query: Query) -> Page {
-        Page { query, family: 0, cursor: 0, least: BinaryHeap::new(), behind: 0, total: 0 }
+        Page {
+            query,
+            family: 0,
+            cursor: 0,
+            least: BinaryHeap::new(),
+            behind: 0,
+            total: 0,
+            keys: None,
+            looked_up: 0,
+            found: Vec::new(),
+        }
     }
 
     /// Families that the walk still has to look at, the current one first.
     pub(crate) fn family(&mut self) -> Option<Family> {
-        const WALK: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
-        while let Some(family) = WALK.get(self.family) {
+        const ORDER: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
+        while let Some(family) = ORDER.get(self.family) {
             let of_prefix = match self.query.prefix {
                 Some(IpNet::V4(_)) => *family == Family::Ipv4Unicast,
                 Some(IpNet::V6(_)) => *family == Family::Ipv6Unicast,
@@ -113,37 +169,49 @@ impl Page {
         None
     }
 
-    /// The page's routes in order, the place where the next page begins, and how many routes match.
-    pub(crate) fn finish(self) -> (Vec<RouteKey>, Option<RouteKey>, u64) {
-        let keys = self.least.into_sorted_vec();
-        let next = keys.last().copied().filter(|_| self.behind > keys.len() as u64);
-        (keys, next, self.total)
+    /// A step behind the walk: spells out routes that are still there. Returns the page when it is complete.
+    pub(crate) fn spell_out(
+        &mut self,
+        find: impl Fn(QueryTable, &RouteKey) -> Option<Found>,
+    ) -> Option<PageDone> {
+        let least = &mut self.least;
+        let keys = self.keys.get_or_insert_with(|| std::mem::take(least).into_sorted_vec());
+        let end = keys.len().min(self.looked_up + SPELL_OUT);
+        let step = keys.get(self.looked_up..end).unwrap_or_default();
+        self.found.extend(step.iter().filter_map(|k| find(self.query.table, k)));
+        self.looked_up = end;
+        if end < keys.len() {
+            return None;
+        }
+        Some(PageDone {
+            routes: std::mem::take(&mut self.found),
+            more_behind: keys.last().copied().filter(|_| self.behind > keys.len() as u64),
+            total: self.total,
+        })
     }
 
-    /// Looks at up to `budget` slots; returns how many it looked at.
-    pub(crate) fn step<A: Addr>(&mut self, table: &FamilyTable<A>, shared: &Shared, budget: u32) -> u32 {
+    /// Looks at the next slots.
+    pub(crate) fn walk<A: Addr>(&mut self, table: &FamilyTable<A>, shared: &Shared) {
         let view = View { table, shared, query: &self.query };
         let mut found = Vec::new();
         let exact = self.query.prefix.filter(|_| !self.query.longer);
         if let Some((addr, net)) = exact.and_then(|p| Some((A::of(&p)?, p))) {
-            if let Some(id) = table.slots.find(addr, net.prefix_len()) {
+            let (hash, len) = (table.slots.hash(addr, net.prefix_len()), net.prefix_len());
+            if let Some(id) = table.slots.find(hash, addr, len) {
                 view.collect(id, table.slots.get(id), &mut found);
             }
             self.family += 1;
-            self.take(found);
-            return 1;
+            return self.take(found);
         }
         let from = self.cursor;
-        for (id, slot) in table.slots.range(from, budget) {
+        for (id, slot) in table.slots.range(from, WALK) {
             view.collect(id, slot, &mut found);
         }
-        self.cursor = from.saturating_add(budget).min(table.slots.len());
-        let looked = self.cursor - from;
+        self.cursor = from.saturating_add(WALK).min(table.slots.len());
         if self.cursor >= table.slots.len() {
             (self.family, self.cursor) = (self.family + 1, 0);
         }
         self.take(found);
-        looked.max(1)
     }
 
     fn take(&mut self, found: Vec<RouteKey>) {
@@ -192,8 +260,10 @@ impl<A: Addr> View<'_, A> {
 
     fn path(&self, prefix: IpNet, path: &Path) -> Option<RouteKey> {
         let peer = self.shared.peers.get(path.peer)?;
-        let canonical = self.shared.attrs.canonical(path.attr);
-        self.matches(canonical).then_some(RouteKey {
+        // Attributes lie anywhere in memory: only who asks for some pays for that.
+        let matches =
+            !self.query.asks_for_attributes() || self.matches(self.shared.attrs.canonical(path.attr));
+        matches.then_some(RouteKey {
             family: A::FAMILY,
             prefix,
             peer: peer.info.label,
@@ -205,6 +275,9 @@ impl<A: Addr> View<'_, A> {
         let (group, entry) = advertised(self.table, id, to)?;
         let source = self.shared.peers.get(entry.source)?;
         let key = RouteKey { family: A::FAMILY, prefix, peer: source.info.label, path_id: 0 };
+        if !self.query.asks_for_attributes() {
+            return Some(key);
+        }
         let canonical = self.shared.attrs.canonical(entry.attr);
         let matches = if self.query.origin_asn == 0 {
             self.matches(canonical)
@@ -241,7 +314,8 @@ pub(crate) fn find<A: Addr>(
     which: QueryTable,
     key: &RouteKey,
 ) -> Option<Found> {
-    let id = table.slots.find(A::of(&key.prefix)?, key.prefix.prefix_len())?;
+    let (addr, len) = (A::of(&key.prefix)?, key.prefix.prefix_len());
+    let id = table.slots.find(table.slots.hash(addr, len), addr, len)?;
     let paths = table.paths.get(table.slots.get(id).list());
     if let QueryTable::AdjRibOut(to) = which {
         let (group, entry) = advertised(table, id, to)?;

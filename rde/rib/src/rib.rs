@@ -1,23 +1,23 @@
 //! The whole: tables of both families behind one interface.
 
-use bgp::attr::canonical::{self, Canonical, Summary};
-use bgp::nlri::Nlri;
-use bgp::update::{ReadContext, Update};
-use bgp::{Asn, Family, NextHop, Verdict};
+use std::sync::Arc;
+
+use bgp::Family;
 use ipnet::IpNet;
 
-use crate::attrs::Attrs;
+use crate::attrs::{AttrId, Attrs};
+use crate::batch::{Batch, Change, HashKey, WITHDRAW};
 use crate::export::Rules;
-use crate::family::{FamilyTable, Shared};
+use crate::family::{AHEAD, FamilyTable, Shared};
+use crate::flow::Flow;
 use crate::flush::Scratch;
 use crate::group::{CatchUp, Group, Member};
-use crate::paths::Path;
 use crate::peers::{PeerIdx, PeerInfo, Peers};
-use crate::query::{self, Found, Page, Query, QueryTable, RouteKey};
+use crate::query::{self, Page, PageDone, Query};
 use crate::slots::{Addr, V4, V6};
 
-/// Slots that a step of work looks at before it returns: a few milliseconds.
-const STEP: u32 = 16 * 1024;
+/// Slots that a step of work looks at before it returns: a millisecond or two.
+const STEP: u32 = 4 * 1024;
 
 /// What holds for all peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,17 +70,12 @@ pub trait Sink {
     fn join(&mut self, group: u32, peer: PeerIdx);
     /// It does not any more.
     fn leave(&mut self, group: u32, peer: PeerIdx);
+    /// The peer has been sent all that was there when its session came up (RFC 4724 §2).
+    fn end_of_rib(&mut self, peer: PeerIdx, family: Family);
+    /// Nothing of this incarnation of a peer is left.
+    fn forgotten(&mut self, peer: PeerIdx);
     /// Enough for now: work should return soon.
     fn is_full(&self) -> bool;
-}
-
-/// What became of an UPDATE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Applied {
-    /// It was refused because our own AS, identifier or cluster is in it, or the next hop is ours.
-    pub looped: bool,
-    /// It was handled as a withdrawal of its routes (RFC 7606 §2).
-    pub treated_as_withdraw: bool,
 }
 
 /// Sizes of tables, by family number.
@@ -96,14 +91,30 @@ pub struct Counters {
     pub attribute_sets: u64,
 }
 
-/// The tables.
+impl Counters {
+    /// Adds those of another shard. A set that several shards have counts for each.
+    pub fn add(&mut self, other: &Counters) {
+        let pairs = [
+            (&mut self.loc_rib, &other.loc_rib),
+            (&mut self.adj_rib_in, &other.adj_rib_in),
+            (&mut self.adj_rib_out, &other.adj_rib_out),
+        ];
+        for (sum, more) in pairs {
+            sum.iter_mut().zip(more).for_each(|(s, n)| *s += n);
+        }
+        self.attribute_sets += other.attribute_sets;
+    }
+}
+
+/// A shard of the tables, or all of them.
 #[derive(Debug)]
 pub struct Rib {
     shared: Shared,
     v4: FamilyTable<V4>,
     v6: FamilyTable<V6>,
     scratch: Scratch,
-    canonical: Vec<u8>,
+    /// Handles of a batch's attribute sets, as far as they were met.
+    interned: Vec<AttrId>,
     next_group: u32,
     /// Incarnations whose routes are being removed.
     leaving: Vec<PeerIdx>,
@@ -128,34 +139,32 @@ macro_rules! of_family {
 }
 
 impl Rib {
-    /// Empty tables.
-    pub fn new(settings: Settings) -> Rib {
+    /// Empty tables, with the hash key of the batches that come in.
+    pub fn new(settings: Settings, key: HashKey) -> Rib {
         let Settings { asn, router_id, med_always_compare, limits } = settings;
         let peers = Peers::new(asn, router_id);
         Rib {
             shared: Shared { attrs: Attrs::default(), peers, med_always_compare, limits },
-            v4: FamilyTable::default(),
-            v6: FamilyTable::default(),
+            v4: FamilyTable::new(key.clone()),
+            v6: FamilyTable::new(key),
             scratch: Scratch::default(),
-            canonical: Vec::new(),
+            interned: Vec::new(),
             next_group: 0,
             leaving: Vec::new(),
             pages: Vec::new(),
         }
     }
 
-    /// A session reached Established. `now`: milliseconds of any clock that does not go back. `None` where
-    /// too many sessions are held at once.
-    pub fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
+    /// A session reached Established; handle and account are those of the `Intake`.
+    pub fn peer_up(&mut self, peer: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
         let families = info.families;
-        let peer = self.shared.peers.add(info.clone(), now)?;
+        self.shared.peers.put(peer, Arc::clone(&info), flow);
         for family in families.iter() {
             let id = self.next_group;
             let rules = Rules::of(&info, family);
             let made = of_family!(self, family, t => t.enter(id, rules, peer), else false);
             self.next_group += u32::from(made);
         }
-        Some(peer)
     }
 
     /// The session ended: nothing is sent to the peer any more, and its routes go in steps of
@@ -178,130 +187,33 @@ impl Rib {
         of_family!(self, family, t => t.refresh(peer, sink), else ());
     }
 
-    /// Octets that reached a peer's socket since the last call.
-    pub fn written(&mut self, peer: PeerIdx, octets: u64, now: u64) {
-        if let Some(p) = self.shared.peers.get_mut(peer) {
-            p.written += octets;
-            p.progress_at = now;
+    /// Takes in this shard's part of a batch.
+    pub fn apply(&mut self, batch: &Batch, shard: usize) {
+        let Some(changes) = batch.shards.get(shard) else { return };
+        self.interned.clear();
+        self.interned.resize(batch.sets.len(), AttrId::NONE);
+        apply(&mut self.v4, &mut self.shared, batch, &changes.v4, &mut self.interned);
+        apply(&mut self.v6, &mut self.shared, batch, &changes.v6, &mut self.interned);
+        for attr in &self.interned {
+            self.shared.attrs.release(*attr);
         }
-    }
-
-    /// Takes in an UPDATE.
-    pub fn apply(&mut self, peer: PeerIdx, update: &Update<'_>, ctx: &ReadContext) -> Applied {
-        self.withdraw_all(peer, &update.withdrawn);
-        if let Some(nlri) = &update.mp_unreach {
-            self.withdraw_all(peer, nlri);
-        }
-        let mp = update.mp_reach.as_ref().filter(|n| !n.is_empty());
-        let mut applied = Applied::default();
-        if update.announced.is_empty() && mp.is_none() {
-            return applied;
-        }
-        let mut canonical = std::mem::take(&mut self.canonical);
-        canonical.clear();
-        let mut summary = Summary::default();
-        if update.verdict == Verdict::TreatAsWithdraw {
-            applied.treated_as_withdraw = true;
-        } else {
-            summary = canonical::write(&update.attributes, ctx, &mut canonical);
-            applied = self.check(peer, Canonical::new(&canonical), &summary);
-        }
-        let refused = applied != Applied::default();
-        for (nlri, next_hop) in [(Some(&update.announced), update.next_hop), (mp, update.mp_next_hop)] {
-            let Some(nlri) = nlri.filter(|n| !n.is_empty()) else { continue };
-            match next_hop.filter(|n| !refused && !self.is_ours(peer, *n)) {
-                Some(next_hop) => self.announce_all(peer, nlri, next_hop, &canonical, &summary),
-                None => {
-                    // What was announced before goes, whatever the reason (RFC 7606 §2).
-                    applied.looped |= !applied.treated_as_withdraw;
-                    self.withdraw_all(peer, nlri);
-                }
-            }
-        }
-        self.canonical = canonical;
-        applied
-    }
-
-    /// Whether attributes are acceptable from this peer (RFC 4271 §6.3, §9.1.2; RFC 4456 §8).
-    fn check(&self, peer: PeerIdx, canonical: Canonical<'_>, summary: &Summary) -> Applied {
-        let Some(p) = self.shared.peers.get(peer) else { return Applied::default() };
-        let info = &p.info;
-        let first_as_is_wrong =
-            info.enforce_first_as && p.rank.external && summary.neighbor_as != info.remote_asn;
-        let ours = self.shared.peers.rank(PeerIdx::LOCAL).router_id;
-        let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as)
-            || summary.originator_id == Some(ours);
-        Applied { looped, treated_as_withdraw: first_as_is_wrong }
-    }
-
-    /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).
-    fn is_ours(&self, peer: PeerIdx, next_hop: NextHop) -> bool {
-        self.shared.peers.get(peer).is_some_and(|p| match next_hop {
-            NextHop::V4(a) => p.info.self_v4 == Some(a),
-            NextHop::V6(a) | NextHop::V6Pair(a, _) => p.info.self_v6 == Some(a),
-        })
-    }
-
-    fn announce_all(
-        &mut self,
-        peer: PeerIdx,
-        nlri: &Nlri<'_>,
-        next_hop: NextHop,
-        canonical: &[u8],
-        summary: &Summary,
-    ) {
-        let attr = self.shared.attrs.intern(canonical, next_hop, summary);
-        let path = |path_id| Path { attr, path_id, peer };
-        for (path_id, net) in nlri.ipv4() {
-            let addr = V4(net.addr().to_bits());
-            self.v4.announce(&mut self.shared, addr, net.prefix_len(), path(path_id));
-        }
-        for (path_id, net) in nlri.ipv6() {
-            if let Some(addr) = V6::of(&IpNet::V6(net)) {
-                self.v6.announce(&mut self.shared, addr, net.prefix_len(), path(path_id));
-            }
-        }
-        self.shared.attrs.release(attr);
-    }
-
-    fn withdraw_all(&mut self, peer: PeerIdx, nlri: &Nlri<'_>) {
-        for (path_id, net) in nlri.ipv4() {
-            self.v4.withdraw(&mut self.shared, V4(net.addr().to_bits()), net.prefix_len(), peer, path_id);
-        }
-        for (path_id, net) in nlri.ipv6() {
-            if let Some(addr) = V6::of(&IpNet::V6(net)) {
-                self.v6.withdraw(&mut self.shared, addr, net.prefix_len(), peer, path_id);
-            }
-        }
-    }
-
-    /// Injects a route as if it were learned here; replaces the one with the same identifier.
-    pub fn inject(
-        &mut self,
-        prefix: IpNet,
-        path_id: u32,
-        canonical: &[u8],
-        next_hop: NextHop,
-        summary: &Summary,
-    ) {
-        let attr = self.shared.attrs.intern(canonical, next_hop, summary);
-        let path = Path { attr, path_id, peer: PeerIdx::LOCAL };
-        if let Some(addr) = V4::of(&prefix) {
-            self.v4.announce(&mut self.shared, addr, prefix.prefix_len(), path);
-        } else if let Some(addr) = V6::of(&prefix) {
-            self.v6.announce(&mut self.shared, addr, prefix.prefix_len(), path);
-        }
-        self.shared.attrs.release(attr);
     }
 
     /// Withdraws an injected route; says whether it was there.
     pub fn withdraw_injected(&mut self, prefix: IpNet, path_id: u32) -> bool {
+        fn change<A: Addr>(table: &FamilyTable<A>, addr: A, len: u8, path_id: u32) -> Change<A> {
+            let hash = table.slots.hash(addr, len);
+            Change { hash, addr, path_id, set: WITHDRAW, peer: PeerIdx::LOCAL, len }
+        }
         let len = prefix.prefix_len();
         if let Some(addr) = V4::of(&prefix) {
-            return self.v4.withdraw(&mut self.shared, addr, len, PeerIdx::LOCAL, path_id);
+            let change = change(&self.v4, addr, len, path_id);
+            return self.v4.withdraw(&mut self.shared, &change, None);
         }
-        V6::of(&prefix)
-            .is_some_and(|addr| self.v6.withdraw(&mut self.shared, addr, len, PeerIdx::LOCAL, path_id))
+        V6::of(&prefix).is_some_and(|addr| {
+            let change = change(&self.v6, addr, len, path_id);
+            self.v6.withdraw(&mut self.shared, &change, None)
+        })
     }
 
     /// A bounded step of what there is to do: removing routes of ended sessions, sending what changed.
@@ -311,7 +223,7 @@ impl Rib {
         let mut looked = self.v4.sweep_step(shared, STEP) + self.v6.sweep_step(shared, STEP);
         looked += self.v4.flush_step(shared, scratch, STEP, now, sink);
         looked += self.v6.flush_step(shared, scratch, STEP, now, sink);
-        self.forget_leaving();
+        self.forget_leaving(sink);
         looked > 0
     }
 
@@ -321,7 +233,7 @@ impl Rib {
     }
 
     /// Forgets incarnations that nothing refers to any more.
-    fn forget_leaving(&mut self) {
+    fn forget_leaving(&mut self, sink: &mut impl Sink) {
         if self.leaving.is_empty() {
             return;
         }
@@ -331,6 +243,7 @@ impl Rib {
             let busy = !quiet || v4.is_sweeping(*peer) || v6.is_sweeping(*peer);
             if !busy {
                 peers.remove(*peer);
+                sink.forgotten(*peer);
             }
             busy
         });
@@ -346,36 +259,29 @@ impl Rib {
         self.pages.retain(|(i, _)| *i != id);
     }
 
-    /// Goes on with the oldest page; returns one that is complete: its id, its routes, where the next page
-    /// begins and how many routes match in all.
-    #[expect(clippy::type_complexity, reason = "taken apart at once by the one caller")]
-    pub fn query_step(&mut self) -> Option<(u64, QueryTable, Vec<RouteKey>, Option<RouteKey>, u64)> {
+    /// Goes on with the oldest page; returns one that is complete, with its id.
+    pub fn query_step(&mut self) -> Option<(u64, PageDone)> {
         let (_, page) = self.pages.first_mut()?;
         match page.family() {
-            Some(Family::Ipv6Unicast) => page.step(&self.v6, &self.shared, STEP),
-            Some(_) => page.step(&self.v4, &self.shared, STEP),
+            Some(Family::Ipv6Unicast) => page.walk(&self.v6, &self.shared),
+            Some(_) => page.walk(&self.v4, &self.shared),
             None => {
-                let (id, page) = self.pages.remove(0);
-                let table = page.query.table;
-                let (keys, next, total) = page.finish();
-                return Some((id, table, keys, next, total));
+                let (v4, v6, shared) = (&self.v4, &self.v6, &self.shared);
+                let done = page.spell_out(|table, key| match key.family {
+                    Family::Ipv4Unicast => query::find(v4, shared, table, key),
+                    Family::Ipv6Unicast => query::find(v6, shared, table, key),
+                    _ => None,
+                })?;
+                let (id, _) = self.pages.remove(0);
+                return Some((id, done));
             }
-        };
+        }
         None
     }
 
     /// Whether pages are under way.
     pub fn has_queries(&self) -> bool {
         !self.pages.is_empty()
-    }
-
-    /// The route of a key, if it is still there.
-    pub fn find(&self, table: QueryTable, key: &RouteKey) -> Option<Found> {
-        match key.family {
-            Family::Ipv4Unicast => query::find(&self.v4, &self.shared, table, key),
-            Family::Ipv6Unicast => query::find(&self.v6, &self.shared, table, key),
-            _ => None,
-        }
     }
 
     /// Sizes of the tables.
@@ -393,6 +299,27 @@ impl Rib {
         c
     }
 
+    /// How many routes were ever withdrawn or swept away.
+    pub fn removed(&self) -> u64 {
+        self.v4.removed + self.v6.removed
+    }
+
+    /// The same of all peers.
+    pub fn all_peer_counters(&self) -> Vec<(PeerIdx, [u64; 4], [u64; 4])> {
+        let mut list: Vec<(PeerIdx, [u64; 4], [u64; 4])> =
+            self.shared.peers.iter().map(|(idx, p)| (idx, p.received, [0; 4])).collect();
+        let v4 = self.v4.advertised_each().map(|(p, n)| (p, Family::Ipv4Unicast, n));
+        let v6 = self.v6.advertised_each().map(|(p, n)| (p, Family::Ipv6Unicast, n));
+        for (peer, family, n) in v4.chain(v6) {
+            if let Ok(at) = list.binary_search_by_key(&peer, |(p, ..)| *p)
+                && let Some((_, _, advertised)) = list.get_mut(at)
+            {
+                advertised[family as usize] = n;
+            }
+        }
+        list
+    }
+
     /// Routes received from a peer and sent to it, by family number.
     pub fn peer_counters(&self, peer: PeerIdx) -> ([u64; 4], [u64; 4]) {
         let received = self.shared.peers.get(peer).map_or([0; 4], |p| p.received);
@@ -404,7 +331,37 @@ impl Rib {
     }
 }
 
+fn apply<A: Addr>(
+    table: &mut FamilyTable<A>,
+    shared: &mut Shared,
+    batch: &Batch,
+    changes: &[Change<A>],
+    interned: &mut [AttrId],
+) {
+    let mut found = [None; AHEAD];
+    for some in changes.chunks(AHEAD) {
+        table.look_ahead(some, &mut found);
+        for (change, ahead) in some.iter().zip(found) {
+            let number = change.set as usize;
+            let (Some(set), Some(attr)) = (batch.sets.get(number), interned.get_mut(number)) else {
+                table.withdraw(shared, change, ahead);
+                continue;
+            };
+            if !attr.is_some() {
+                let canonical = batch.attributes(set);
+                *attr = shared.attrs.intern(set.hash, canonical.as_bytes(), set.next_hop, &set.summary);
+            }
+            table.announce(shared, change, ahead, *attr);
+        }
+    }
+}
+
 impl<A: Addr> FamilyTable<A> {
+    /// How many routes each member of a group has been sent.
+    fn advertised_each(&self) -> impl Iterator<Item = (PeerIdx, u64)> {
+        self.groups.iter().flat_map(|g| g.members.iter().map(|m| (m.peer, g.advertised_to(m.peer))))
+    }
+
     /// Puts a peer into the group with these rules; makes the group with this id if there is none, and
     /// says whether it did.
     fn enter(&mut self, id: u32, rules: Rules, peer: PeerIdx) -> bool {
@@ -455,6 +412,6 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     fn advertised(&self) -> u64 {
-        self.groups.iter().flat_map(|g| g.members.iter().map(|m| g.advertised_to(m.peer))).sum()
+        self.advertised_each().map(|(_, n)| n).sum()
     }
 }

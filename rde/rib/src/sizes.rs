@@ -14,7 +14,7 @@ fn storage_stays_within_its_budget() {
         ("a prefix of IPv4", size_of::<Slot<V4>>(), 16),
         ("a prefix of IPv6", size_of::<Slot<V6>>(), 28),
         ("a route in an Adj-RIB-Out", size_of::<Sent>(), 8),
-        ("an attribute set beside its octets", size_of::<Entry>(), 56),
+        ("an attribute set beside its octets", size_of::<Entry>(), 44),
     ] {
         assert_eq!(size, budget, "octets of {what}");
     }

@@ -1,20 +1,26 @@
 //! Prefixes: a slot each, found by an exact-match index. Handles are slot numbers, so that the columns of
 //! update groups lie parallel to the slots.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hasher;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bgp::Family;
-use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::batch::HashKey;
+use crate::index::Index;
 use crate::paths::List;
+use crate::slab::{Cell, Single, Slab};
 
 /// The addresses of a family, as a slot holds them.
-pub(crate) trait Addr: Copy + Eq + Ord + Hash + std::fmt::Debug + Default {
+pub(crate) trait Addr: Copy + Eq + Ord + std::fmt::Debug + Default {
     const FAMILY: Family;
+    /// Puts the prefix into a hasher, in one piece: hashers take most of their time for what is in pieces.
+    fn hash_with(self, len: u8, hasher: &mut impl Hasher);
     /// The longest prefix in NLRI encoding without path identifier, in octets.
     const MAX_NLRI: usize;
+    const ZERO: Self;
 
     fn net(self, len: u8) -> IpNet;
     fn of(net: &IpNet) -> Option<Self>;
@@ -22,11 +28,11 @@ pub(crate) trait Addr: Copy + Eq + Ord + Hash + std::fmt::Debug + Default {
 }
 
 /// An IPv4 address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct V4(pub(crate) u32);
 
 /// An IPv6 address, in four parts to keep the alignment of 4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct V6(pub(crate) [u32; 4]);
 
 impl V6 {
@@ -38,6 +44,11 @@ impl V6 {
 impl Addr for V4 {
     const FAMILY: Family = Family::Ipv4Unicast;
     const MAX_NLRI: usize = 5;
+    const ZERO: V4 = V4(0);
+
+    fn hash_with(self, len: u8, hasher: &mut impl Hasher) {
+        hasher.write(&(u64::from(self.0) << 8 | u64::from(len)).to_ne_bytes());
+    }
 
     fn net(self, len: u8) -> IpNet {
         Ipv4Net::new(Ipv4Addr::from_bits(self.0), len).unwrap_or_default().into()
@@ -59,6 +70,16 @@ impl Addr for V4 {
 impl Addr for V6 {
     const FAMILY: Family = Family::Ipv6Unicast;
     const MAX_NLRI: usize = 17;
+    const ZERO: V6 = V6([0; 4]);
+
+    fn hash_with(self, len: u8, hasher: &mut impl Hasher) {
+        let mut octets = [0; 24];
+        let parts = self.0.into_iter().chain([len.into()]);
+        for (place, part) in octets.chunks_exact_mut(4).zip(parts) {
+            place.copy_from_slice(&part.to_ne_bytes());
+        }
+        hasher.write(&octets);
+    }
 
     fn net(self, len: u8) -> IpNet {
         Ipv6Net::new(Ipv6Addr::from_bits(self.bits()), len).unwrap_or_default().into()
@@ -107,74 +128,81 @@ impl<A> Slot<A> {
 /// `len` of a slot that holds no prefix.
 const FREE: u8 = u8::MAX;
 
+/// Slots are allocated 2 to this power at a time: 64 KiB of IPv4.
+const CHUNK: u32 = 12;
+
+impl<A: Addr> Cell for Slot<A> {
+    const VACANT: Slot<A> = Slot { addr: A::ZERO, cell: 0, count: 0, holders: 0, len: FREE, class: 0 };
+
+    fn link(cell: &mut [Slot<A>], next: u32) {
+        if let Some(slot) = cell.first_mut() {
+            *slot = Slot { cell: next, ..Slot::VACANT };
+        }
+    }
+
+    fn next(cell: &[Slot<A>]) -> u32 {
+        cell.first().map_or(0, |s| s.cell)
+    }
+}
+
 /// The prefixes of a table.
 #[derive(Debug)]
 pub(crate) struct Slots<A> {
-    slots: Vec<Slot<A>>,
-    free: Vec<u32>,
-    index: HashTable<u32>,
-    hasher: RandomState,
-}
-
-impl<A: Addr> Default for Slots<A> {
-    fn default() -> Slots<A> {
-        Slots { slots: Vec::new(), free: Vec::new(), index: HashTable::new(), hasher: RandomState::new() }
-    }
+    slots: Slab<Slot<A>, Single<CHUNK>>,
+    index: Index,
+    key: HashKey,
 }
 
 impl<A: Addr> Slots<A> {
+    pub(crate) fn new(key: HashKey) -> Slots<A> {
+        Slots { slots: Slab::new(Single), index: Index::default(), key }
+    }
+
+    /// The hash of a prefix, for the calls that want it.
+    pub(crate) fn hash(&self, addr: A, len: u8) -> u64 {
+        self.key.prefix(addr, len)
+    }
+
     /// The prefix's slot, if it has one.
-    pub(crate) fn find(&self, addr: A, len: u8) -> Option<u32> {
-        let hash = self.hasher.hash_one((addr, len));
-        self.index
-            .find(hash, |s| {
-                let s = &self.slots[*s as usize];
-                s.addr == addr && s.len == len
-            })
-            .copied()
+    pub(crate) fn find(&self, hash: u64, addr: A, len: u8) -> Option<u32> {
+        self.index.find(hash, |s| {
+            let s = self.slots.get(*s);
+            s.addr == addr && s.len == len
+        })
     }
 
     /// The prefix's slot, made where it has none.
-    pub(crate) fn find_or_make(&mut self, addr: A, len: u8) -> u32 {
-        let hash = self.hasher.hash_one((addr, len));
-        let (slots, hasher) = (&mut self.slots, &self.hasher);
+    pub(crate) fn find_or_make(&mut self, hash: u64, addr: A, len: u8) -> u32 {
+        let (slots, key) = (&mut self.slots, &self.key);
         let entry = self.index.entry(
             hash,
             |s| {
-                let s = &slots[*s as usize];
+                let s = slots.get(*s);
                 s.addr == addr && s.len == len
             },
             |s| {
-                let s = &slots[*s as usize];
-                hasher.hash_one((s.addr, s.len))
+                let s = slots.get(*s);
+                key.prefix(s.addr, s.len)
             },
         );
         match entry {
-            hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
-            hashbrown::hash_table::Entry::Vacant(e) => {
-                let slot = Slot { addr, cell: 0, count: 0, holders: 0, len, class: 0 };
-                let id = match self.free.pop() {
-                    Some(id) => {
-                        self.slots[id as usize] = slot;
-                        id
-                    }
-                    None => {
-                        self.slots.push(slot);
-                        u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-                    }
-                };
+            Entry::Occupied(e) => *e.get(),
+            Entry::Vacant(e) => {
+                let id = self.slots.take();
+                *self.slots.get_mut(id) = Slot { addr, cell: 0, count: 0, holders: 0, len, class: 0 };
                 e.insert(id);
                 id
             }
         }
     }
 
+    /// The slot; a free one where nothing is stored under the number.
     pub(crate) fn get(&self, id: u32) -> &Slot<A> {
-        &self.slots[id as usize]
+        self.slots.get(id)
     }
 
     pub(crate) fn get_mut(&mut self, id: u32) -> &mut Slot<A> {
-        &mut self.slots[id as usize]
+        self.slots.get_mut(id)
     }
 
     /// One more that names the slot.
@@ -193,23 +221,29 @@ impl<A: Addr> Slots<A> {
         if slot.count > 0 || slot.holders > 0 || slot.is_free() {
             return;
         }
-        let hash = self.hasher.hash_one((slot.addr, slot.len));
-        if let Ok(e) = self.index.find_entry(hash, |s| *s == id) {
-            e.remove();
-        }
-        self.get_mut(id).len = FREE;
-        self.free.push(id);
+        let hash = self.key.prefix(slot.addr, slot.len);
+        let (slots, key) = (&self.slots, &self.key);
+        self.index.remove(hash, id, |s| {
+            let s = slots.get(*s);
+            key.prefix(s.addr, s.len)
+        });
+        self.slots.give_back(id);
     }
 
-    /// Numbers of slots ever used: the length of columns.
+    /// All slots have lower numbers: the length of walks. It shrinks when the last ones are freed.
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+        self.slots.len()
     }
 
     /// Slots with prefixes from `from` on.
     pub(crate) fn range(&self, from: u32, count: u32) -> impl Iterator<Item = (u32, &Slot<A>)> {
         let end = from.saturating_add(count).min(self.len());
-        let slots = self.slots.get(from as usize..end as usize).unwrap_or_default();
-        (from..).zip(slots).filter(|(_, s)| !s.is_free())
+        (from..end).map(|id| (id, self.slots.get(id))).filter(|(_, s)| !s.is_free())
+    }
+
+    /// Octets that are allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        self.slots.allocated() + self.index.allocated()
     }
 }

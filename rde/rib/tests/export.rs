@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod tables;
+
 use std::net::Ipv4Addr;
 
-use bgp::attr::canonical::summarize;
 use bgp::attr::{code, flags, write_attribute};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, parse};
 use bgp::{Family, FamilySet, NextHop};
-use rib::{Limits, PeerIdx, PeerInfo, Rib, Settings, Sink, Target};
+use rib::{Limits, PeerIdx, PeerInfo, Settings, Sink, Target};
+use tables::Tables;
 
 /// Keeps every message.
 #[derive(Default)]
@@ -34,13 +36,18 @@ impl Sink for Wire {
 
     fn leave(&mut self, _: u32, _: PeerIdx) {}
 
+    fn end_of_rib(&mut self, _: PeerIdx, _: Family) {}
+
+    fn forgotten(&mut self, _: PeerIdx) {}
+
     fn is_full(&self) -> bool {
         false
     }
 }
 
-fn rib() -> Rib {
-    Rib::new(Settings { asn: 65000, router_id: 1, med_always_compare: false, limits: Limits::default() })
+fn rib() -> Tables {
+    let limits = Limits::default();
+    Tables::new(Settings { asn: 65000, router_id: 1, med_always_compare: false, limits }, 1)
 }
 
 fn peer(asn: u32) -> PeerInfo {
@@ -58,45 +65,70 @@ fn peer(asn: u32) -> PeerInfo {
         self_v6: None,
         enforce_first_as: true,
         allow_own_as: 0,
+        route_server_client: false,
     }
 }
 
 /// Attributes of a route of 65001 with `more` behind the mandatory ones.
-fn attributes(path: &[u32], more: &[(u8, u8, Vec<u8>)]) -> Vec<u8> {
-    let mut value = vec![2, u8::try_from(path.len()).unwrap()];
-    path.iter().for_each(|a| value.extend(a.to_be_bytes()));
+fn attributes(asns: &[u32], more: &[(u8, u8, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     write_attribute(&mut out, flags::WELL_KNOWN, code::ORIGIN, &[0]);
-    write_attribute(&mut out, flags::WELL_KNOWN, code::AS_PATH, &value);
+    write_attribute(&mut out, flags::WELL_KNOWN, code::AS_PATH, &path(asns));
     more.iter().for_each(|(f, c, v)| write_attribute(&mut out, *f, *c, v));
     out
 }
 
-/// Attributes of the one announcement that a peer gets of a route learned from AS 65001.
-fn sent(to: PeerInfo, more: &[(u8, u8, Vec<u8>)]) -> Option<Vec<(u8, u8, Vec<u8>)>> {
+/// AS_PATH as a sequence.
+fn path(asns: &[u32]) -> Vec<u8> {
+    let octets = asns.iter().flat_map(|a| a.to_be_bytes());
+    [2, u8::try_from(asns.len()).unwrap()].into_iter().chain(octets).collect()
+}
+
+/// What one peer is told after another has sent an UPDATE: the next hop, and attributes.
+type Told = (NextHop, Vec<(u8, u8, Vec<u8>)>);
+
+/// The announcements that `to` gets after `from` has sent this one.
+fn exchange(from: PeerInfo, to: PeerInfo, list: &[u8], nlri: &[u8]) -> Vec<Told> {
     let (mut rib, mut wire) = (rib(), Wire::default());
-    let from = rib.peer_up(peer(65001), 0).unwrap();
-    rib.peer_up(PeerInfo { label: Some(2), ..to.clone() }, 0).unwrap();
+    let context = |p: &PeerInfo| ReadContext {
+        four_octet_as: p.four_octet_as,
+        external: p.external(),
+        families: p.families,
+        add_path: FamilySet::EMPTY,
+    };
+    let (from_ctx, to_ctx) = (context(&from), context(&to));
+    let from = rib.peer_up(from, 0).unwrap();
+    rib.peer_up(PeerInfo { label: Some(2), ..to }, 0).unwrap();
     let mut body = vec![0, 0];
-    let mut list = attributes(&[65001, 4_200_000_001], more);
-    write_attribute(&mut list, flags::WELL_KNOWN, code::NEXT_HOP, &[192, 0, 2, 1]);
     body.extend(u16::try_from(list.len()).unwrap().to_be_bytes());
     body.extend(list);
-    body.extend([24, 203, 0, 113]);
-    let families = FamilySet::EMPTY.with(Family::Ipv4Unicast);
-    let ctx = ReadContext { four_octet_as: true, external: true, families, add_path: FamilySet::EMPTY };
-    rib.apply(from, &parse(&body, &ctx).unwrap(), &ctx);
-    while rib.work(0, &mut wire) {}
-    let ctx = ReadContext { four_octet_as: to.four_octet_as, external: to.external(), ..ctx };
-    let messages: Vec<_> = (wire.messages.iter())
-        .filter(|(target, _)| *target != Target::Peer(from))
-        .map(|(_, m)| parse(&m[HEADER_LEN..], &ctx).unwrap())
-        .filter(|u| !u.announced.is_empty())
-        .collect();
-    assert!(messages.len() < 2, "one announcement");
-    let update = messages.first()?;
+    body.extend(nlri);
+    let update = parse(&body, &from_ctx).unwrap();
     assert!(update.faults.is_empty(), "{:?}", update.faults);
-    Some(update.attributes.iter().map(|a| (a.flags, a.code, a.value.to_vec())).collect())
+    rib.apply(from, &update, &from_ctx);
+    while rib.work(0, &mut wire) {}
+    let messages = wire.messages.iter().filter(|(target, _)| *target != Target::Peer(from));
+    let updates = messages.map(|(_, m)| parse(&m[HEADER_LEN..], &to_ctx).unwrap());
+    let told = updates.filter_map(|u| {
+        assert!(u.faults.is_empty(), "{:?}", u.faults);
+        let next_hop = u.next_hop.or(u.mp_next_hop)?;
+        Some((next_hop, u.attributes.iter().map(|a| (a.flags, a.code, a.value.to_vec())).collect()))
+    });
+    told.collect()
+}
+
+/// Attributes of the one announcement that a peer gets of a route that another has learned from AS 65001.
+fn sent_from(from: PeerInfo, to: PeerInfo, more: &[(u8, u8, Vec<u8>)]) -> Option<Vec<(u8, u8, Vec<u8>)>> {
+    let mut list = attributes(&[65001, 4_200_000_001], more);
+    write_attribute(&mut list, flags::WELL_KNOWN, code::NEXT_HOP, &[192, 0, 2, 1]);
+    let mut told = exchange(from, to, &list, &[24, 203, 0, 113]);
+    assert!(told.len() < 2, "one announcement");
+    told.pop().map(|(_, list)| list)
+}
+
+/// The same of a route of an external peer.
+fn sent(to: PeerInfo, more: &[(u8, u8, Vec<u8>)]) -> Option<Vec<(u8, u8, Vec<u8>)>> {
+    sent_from(peer(65001), to, more)
 }
 
 fn value(list: &[(u8, u8, Vec<u8>)], code: u8) -> Option<&(u8, u8, Vec<u8>)> {
@@ -174,7 +206,7 @@ fn messages_hold_as_many_prefixes_as_fit() {
     let canonical = attributes(&[64500], &[]);
     for n in 0..5000u32 {
         let net = ipnet::Ipv4Net::new(Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)), 24).unwrap();
-        rib.inject(net.into(), 0, &canonical, NextHop::V4([192, 0, 2, 9].into()), &summarize(&canonical));
+        rib.inject(net.into(), 0, &canonical, NextHop::V4([192, 0, 2, 9].into()));
     }
     rib.peer_up(peer(65002), 0).unwrap();
     while rib.work(0, &mut wire) {}
@@ -182,4 +214,97 @@ fn messages_hold_as_many_prefixes_as_fit() {
     // 5,000 prefixes of 4 octets behind about 60 octets of header and attributes, and End-of-RIB.
     assert!(sizes.iter().all(|s| *s <= 4096), "{sizes:?}");
     assert_eq!(sizes.len(), 6, "{sizes:?}");
+}
+
+fn client() -> PeerInfo {
+    PeerInfo { route_server_client: true, ..peer(65002) }
+}
+
+#[test]
+fn rfc7947_2_2_a_route_server_client_gets_attributes_as_they_came() {
+    let (optional, transitive) = (flags::OPTIONAL, flags::OPTIONAL_TRANSITIVE);
+    let more = [
+        (optional, code::MULTI_EXIT_DISC, vec![0, 0, 0, 9]),
+        (transitive, code::AGGREGATOR, vec![0, 0, 0xfd, 0xe9, 192, 0, 2, 9]),
+        // A set: in ascending order, as every route is stored.
+        (transitive, code::COMMUNITIES, vec![0xfd, 0xe8, 0, 1, 0xfd, 0xe9, 0, 100]),
+        (transitive, code::EXTENDED_COMMUNITIES, vec![0, 2, 0xfd, 0xe9, 0, 0, 0, 1]),
+        (transitive, code::LARGE_COMMUNITY, vec![1; 12]),
+    ];
+    let mut as_received = vec![
+        (flags::WELL_KNOWN, code::ORIGIN, vec![0]),
+        (flags::WELL_KNOWN, code::AS_PATH, path(&[65001, 4_200_000_001])),
+        (flags::WELL_KNOWN, code::NEXT_HOP, vec![192, 0, 2, 1]),
+    ];
+    as_received.extend(more.clone());
+    assert_eq!(sent(client(), &more), Some(as_received));
+    // RFC 6793 §4.2.2 goes for it, too: the same path in both forms.
+    let list = sent(PeerInfo { four_octet_as: false, ..client() }, &more).unwrap();
+    assert_eq!(value(&list, code::AS_PATH).unwrap().2, [2, 2, 0xfd, 0xe9, 0x5b, 0xa0]);
+    assert_eq!(value(&list, code::AS4_PATH).unwrap().2, path(&[65001, 4_200_000_001]));
+}
+
+#[test]
+fn rfc7947_2_2_1_a_pair_of_ipv6_next_hops_is_kept() {
+    let families = FamilySet::EMPTY.with(Family::Ipv6Unicast);
+    let pair = NextHop::V6Pair("2001:db8::9".parse().unwrap(), "fe80::9".parse().unwrap());
+    let v6 = |info: PeerInfo| PeerInfo { families, self_v6: "2001:db8::1".parse().ok(), ..info };
+    for (to, next_hop) in
+        [(v6(client()), Some(pair)), (v6(peer(65002)), "2001:db8::1".parse().ok().map(NextHop::V6))]
+    {
+        let from = v6(peer(65001));
+        let mut value = vec![0, 2, 1, 32];
+        let NextHop::V6Pair(global, link) = pair else { panic!("a pair") };
+        value.extend(global.octets());
+        value.extend(link.octets());
+        value.extend([0, 32, 0x20, 0x01, 0x0d, 0xb8]);
+        let mut list = attributes(&[65001], &[]);
+        write_attribute(&mut list, flags::OPTIONAL, code::MP_REACH_NLRI, &value);
+        let got = exchange(from, to, &list, &[]);
+        assert_eq!(got.first().map(|(n, _)| *n), next_hop);
+    }
+}
+
+#[test]
+fn what_only_counts_inside_an_as_reaches_no_route_server_client() {
+    let internal = [
+        (flags::WELL_KNOWN, code::LOCAL_PREF, vec![0, 0, 0, 200]),
+        (flags::OPTIONAL, code::ORIGINATOR_ID, vec![192, 0, 2, 8]),
+        (flags::OPTIONAL, code::CLUSTER_LIST, vec![192, 0, 2, 7]),
+    ];
+    let list = sent_from(peer(65000), client(), &internal).unwrap();
+    assert!(internal.iter().all(|(_, code, _)| value(&list, *code).is_none()), "{list:?}");
+    assert_eq!(value(&list, code::AS_PATH).unwrap().2, path(&[65001, 4_200_000_001]));
+    assert_eq!(value(&list, code::NEXT_HOP).unwrap().2, [192, 0, 2, 1]);
+    for community in [0xffff_ff01u32, 0xffff_ff02, 0xffff_ff03] {
+        let more = [(flags::OPTIONAL_TRANSITIVE, code::COMMUNITIES, community.to_be_bytes().to_vec())];
+        assert_eq!(sent(client(), &more), None, "{community:x}");
+    }
+}
+
+#[test]
+fn a_route_server_takes_no_path_with_its_own_as() {
+    let mut list = attributes(&[65001, 65000], &[]);
+    write_attribute(&mut list, flags::WELL_KNOWN, code::NEXT_HOP, &[192, 0, 2, 1]);
+    let from = PeerInfo { enforce_first_as: false, route_server_client: true, ..peer(65001) };
+    assert!(exchange(from, client(), &list, &[24, 203, 0, 113]).is_empty());
+}
+
+#[test]
+fn route_server_clients_share_messages_whatever_address_of_ours_they_know() {
+    let (mut rib, mut wire) = (rib(), Wire::default());
+    for n in [2, 3] {
+        let self_v4 = Some(Ipv4Addr::new(192, 0, 2, 100 + n));
+        rib.peer_up(
+            PeerInfo { label: Some(n.into()), remote_asn: 65000 + u32::from(n), self_v4, ..client() },
+            0,
+        )
+        .unwrap();
+    }
+    rib.peer_up(PeerInfo { label: Some(9), ..peer(65009) }, 0).unwrap();
+    let net: ipnet::Ipv4Net = "203.0.113.0/24".parse().unwrap();
+    rib.inject(net.into(), 0, &attributes(&[64500], &[]), NextHop::V4([192, 0, 2, 9].into()));
+    while rib.work(0, &mut wire) {}
+    // One message for both, and one with our AS in front for the other peer.
+    assert_eq!(wire.messages.len(), 2);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod model_peer;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -57,8 +58,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_peer_has_what_it_should_have(events in prop::collection::vec(event(), 1..120)) {
-        let mut world = World::new();
+    fn every_peer_has_what_it_should_have(
+        shards in prop::sample::select(&[1, 4][..]),
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut world = World::new(shards);
         for event in events {
             match event {
                 Event::Up(p) => world.up(p),

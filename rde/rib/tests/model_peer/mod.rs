@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bgp::aspath::AsPathBuf;
-use bgp::attr::canonical::{Builder, Canonical, summarize, write};
+use bgp::attr::canonical::{Builder, Canonical, write};
 use bgp::attr::{Origin, PathAttribute};
 use bgp::community::{Community, well_known};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, UpdateBuilder, parse};
 use bgp::{Asn, Family, FamilySet, NextHop};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use rib::{Candidate, Counters, Limits, PeerIdx, PeerInfo, Rib, Settings, Sink, Target, best};
+use rib::{Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, Sink, Target, best, end_of_rib};
+
+use crate::tables::Tables;
 
 const ASN: u32 = 65000;
 const SELF_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
@@ -42,6 +44,7 @@ struct Net {
     queues: BTreeMap<PeerIdx, VecDeque<Vec<u8>>>,
     buffer: Vec<u8>,
     target: Option<Target>,
+    ended: Vec<(PeerIdx, Family)>,
 }
 
 impl Sink for Net {
@@ -73,6 +76,12 @@ impl Sink for Net {
         assert!(self.groups.entry(group).or_default().remove(&peer), "leaves what it is not in");
     }
 
+    fn end_of_rib(&mut self, peer: PeerIdx, family: Family) {
+        self.ended.push((peer, family));
+    }
+
+    fn forgotten(&mut self, _: PeerIdx) {}
+
     fn is_full(&self) -> bool {
         false
     }
@@ -88,7 +97,7 @@ struct Peer {
 }
 
 pub(crate) struct World {
-    rib: Rib,
+    rib: Tables,
     net: Net,
     now: u64,
     peers: Vec<Peer>,
@@ -183,11 +192,11 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
 impl World {
     pub(crate) const PEERS: usize = 5;
 
-    pub(crate) fn new() -> World {
+    pub(crate) fn new(shards: u32) -> World {
         let limits = Limits { soft: 200, hard: 600, stalled: 20 };
         let settings = Settings { asn: ASN, router_id: 0x0a00_0001, med_always_compare: false, limits };
         World {
-            rib: Rib::new(settings),
+            rib: Tables::new(settings, shards),
             net: Net::default(),
             now: 0,
             peers: (0..World::PEERS).map(|_| Peer::default()).collect(),
@@ -213,6 +222,7 @@ impl World {
             self_v6: Some(SELF_V6),
             enforce_first_as: true,
             allow_own_as: 0,
+            route_server_client: false,
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
         self.net.queues.insert(idx, VecDeque::new());
@@ -272,7 +282,7 @@ impl World {
         let list = attributes(seen, n, &[]);
         let canonical = list.into_iter().fold(Builder::new(), Builder::with).build();
         let next_hop = NextHop::from(seen.next_hop);
-        self.rib.inject(prefix(n), 0, &canonical, next_hop, &summarize(&canonical));
+        self.rib.inject(prefix(n), 0, &canonical, next_hop);
         self.injected.insert(n, route);
     }
 
@@ -295,6 +305,11 @@ impl World {
     pub(crate) fn work(&mut self) -> bool {
         self.now += 7;
         let did = self.rib.work(self.now, &mut self.net);
+        for (peer, family) in std::mem::take(&mut self.net.ended) {
+            let marker = end_of_rib(family);
+            self.rib.sent(peer, marker.len() as u64);
+            self.net.queues.get_mut(&peer).unwrap().push_back(marker);
+        }
         (0..World::PEERS).for_each(|p| self.read(p));
         did
     }

@@ -1,0 +1,185 @@
+//! What comes before the tables: who is there, and UPDATEs made into changes for the shards.
+//!
+//! One for all shards. It names the incarnations of peers, refuses what must not come in (loops, next hops that
+//! lead nowhere), and brings attributes into canonical form, once for all prefixes of a message.
+
+use std::sync::Arc;
+
+use bgp::attr::canonical::{self, Canonical, Summary};
+use bgp::nlri::Nlri;
+use bgp::update::{ReadContext, Update};
+use bgp::{Asn, NextHop, Verdict};
+use ipnet::IpNet;
+
+use crate::batch::{Batch, HashKey, WITHDRAW, shard_of};
+use crate::flow::Flow;
+use crate::peers::{PeerIdx, PeerInfo};
+use crate::slots::{Addr, V4, V6};
+
+/// What became of an UPDATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// It was refused because our own AS, identifier or cluster is in it, or the next hop is ours.
+    pub looped: bool,
+    /// It was handled as a withdrawal of its routes (RFC 7606 §2).
+    pub treated_as_withdraw: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    info: Arc<PeerInfo>,
+    flow: Arc<Flow>,
+    /// Shards that still hold something of it.
+    shards: usize,
+}
+
+/// The way in.
+#[derive(Debug)]
+pub struct Intake {
+    router_id: u32,
+    key: HashKey,
+    shards: usize,
+    /// Incarnations by their handles; the first is the API's.
+    peers: Vec<Option<Known>>,
+}
+
+impl Intake {
+    /// For tables with this BGP identifier, hash key and number of shards.
+    pub fn new(router_id: u32, key: HashKey, shards: usize) -> Intake {
+        Intake { router_id, key, shards: shards.max(1), peers: vec![None] }
+    }
+
+    /// A batch to be filled.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.key.clone(), self.shards)
+    }
+
+    /// A session reached Established: its handle, for all shards. `None` where 65,535 incarnations are held at
+    /// once.
+    pub fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<(PeerIdx, Arc<PeerInfo>, Arc<Flow>)> {
+        // The first place is never free: it is the API's.
+        let free = self.peers.iter().skip(1).position(Option::is_none).map_or(self.peers.len(), |n| n + 1);
+        let idx = u16::try_from(free).ok().filter(|i| *i < u16::MAX)?;
+        let known = Known { info: Arc::new(info), flow: Arc::new(Flow::new(now)), shards: self.shards };
+        let handed = (PeerIdx(idx), Arc::clone(&known.info), Arc::clone(&known.flow));
+        match self.peers.get_mut(free) {
+            Some(place) => *place = Some(known),
+            None => self.peers.push(Some(known)),
+        }
+        Some(handed)
+    }
+
+    /// A shard holds nothing of this incarnation any more. When all have said so, its handle is free.
+    pub fn forgotten(&mut self, peer: PeerIdx) {
+        if let Some(place) = self.peers.get_mut(peer.index())
+            && let Some(known) = place
+        {
+            known.shards -= 1;
+            if known.shards == 0 {
+                *place = None;
+            }
+        }
+    }
+
+    /// The peer's account of octets.
+    pub fn flow(&self, peer: PeerIdx) -> Option<&Flow> {
+        self.known(peer).map(|k| &*k.flow)
+    }
+
+    fn known(&self, peer: PeerIdx) -> Option<&Known> {
+        self.peers.get(peer.index())?.as_ref()
+    }
+
+    /// The shard of a prefix.
+    pub fn shard(&self, prefix: IpNet) -> usize {
+        let len = prefix.prefix_len();
+        let hash = match (V4::of(&prefix), V6::of(&prefix)) {
+            (Some(addr), _) => self.key.prefix(addr, len),
+            (_, Some(addr)) => self.key.prefix(addr, len),
+            _ => 0,
+        };
+        shard_of(hash, self.shards)
+    }
+
+    /// Makes an UPDATE into changes.
+    pub fn take(&self, peer: PeerIdx, update: &Update<'_>, ctx: &ReadContext, batch: &mut Batch) -> Applied {
+        change_all(batch, peer, WITHDRAW, &update.withdrawn);
+        if let Some(nlri) = &update.mp_unreach {
+            change_all(batch, peer, WITHDRAW, nlri);
+        }
+        let mp = update.mp_reach.as_ref().filter(|n| !n.is_empty());
+        let mut applied = Applied::default();
+        if update.announced.is_empty() && mp.is_none() {
+            return applied;
+        }
+        let (start, octets) = batch.canonical();
+        let mut summary = Summary::default();
+        if update.verdict == Verdict::TreatAsWithdraw {
+            applied.treated_as_withdraw = true;
+        } else {
+            summary = canonical::write(&update.attributes, ctx, octets);
+            applied = self.check(peer, Canonical::new(batch.octets_from(start)), &summary);
+        }
+        let refused = applied != Applied::default();
+        for (nlri, next_hop) in [(Some(&update.announced), update.next_hop), (mp, update.mp_next_hop)] {
+            let Some(nlri) = nlri.filter(|n| !n.is_empty()) else { continue };
+            let set = match next_hop.filter(|n| !refused && !self.is_ours(peer, *n)) {
+                Some(next_hop) => batch.set(start, next_hop, summary),
+                None => {
+                    // What was announced before goes, whatever the reason (RFC 7606 §2).
+                    applied.looped |= !applied.treated_as_withdraw;
+                    WITHDRAW
+                }
+            };
+            change_all(batch, peer, set, nlri);
+        }
+        applied
+    }
+
+    /// Whether attributes are acceptable from this peer (RFC 4271 §6.3, §9.1.2; RFC 4456 §8).
+    fn check(&self, peer: PeerIdx, canonical: Canonical<'_>, summary: &Summary) -> Applied {
+        let Some(known) = self.known(peer) else { return Applied::default() };
+        let info = &known.info;
+        let first_as_is_wrong =
+            info.enforce_first_as && info.external() && summary.neighbor_as != info.remote_asn;
+        let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as)
+            || summary.originator_id == Some(self.router_id);
+        Applied { looped, treated_as_withdraw: first_as_is_wrong }
+    }
+
+    /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).
+    fn is_ours(&self, peer: PeerIdx, next_hop: NextHop) -> bool {
+        self.known(peer).is_some_and(|k| match next_hop {
+            NextHop::V4(a) => k.info.self_v4 == Some(a),
+            NextHop::V6(a) | NextHop::V6Pair(a, _) => k.info.self_v6 == Some(a),
+        })
+    }
+}
+
+impl Batch {
+    /// Adds a route as if it were learned here; it replaces the one with the same identifier.
+    pub fn inject(
+        &mut self,
+        prefix: IpNet,
+        path_id: u32,
+        attributes: &[u8],
+        next_hop: NextHop,
+        summary: Summary,
+    ) {
+        let (start, octets) = self.canonical();
+        octets.extend_from_slice(attributes);
+        let set = self.set(start, next_hop, summary);
+        self.change(PeerIdx::LOCAL, set, path_id, prefix);
+    }
+}
+
+fn change_all(batch: &mut Batch, peer: PeerIdx, set: u32, nlri: &Nlri<'_>) {
+    for (path_id, net) in nlri.ipv4() {
+        batch.change_v4(peer, set, path_id, V4(net.addr().to_bits()), net.prefix_len());
+    }
+    for (path_id, net) in nlri.ipv6() {
+        if let Some(addr) = V6::of(&IpNet::V6(net)) {
+            batch.change_v6(peer, set, path_id, addr, net.prefix_len());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Tables of any number of shards behind one interface, put together as the engine does it, but in one thread.
+
+#![allow(dead_code, reason = "every test uses a part of it")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bgp::attr::canonical::summarize;
+use bgp::update::{ReadContext, Update};
+use bgp::{Family, NextHop};
+use ipnet::IpNet;
+use rib::{
+    Applied, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Sink, Target,
+};
+
+/// An intake and its shards.
+pub(crate) struct Tables {
+    intake: Intake,
+    pub(crate) shards: Vec<Rib>,
+    joint: Joint,
+}
+
+/// What is true when all shards have said so.
+#[derive(Default)]
+struct Joint {
+    shards: u32,
+    end_of_rib: HashMap<(PeerIdx, Family), u32>,
+    forgotten: Vec<PeerIdx>,
+}
+
+/// The sink of one shard.
+struct Part<'a, S> {
+    shard: u32,
+    joint: &'a mut Joint,
+    sink: &'a mut S,
+}
+
+impl<S> Part<'_, S> {
+    fn group(&self, group: u32) -> u32 {
+        group * self.joint.shards + self.shard
+    }
+}
+
+impl<S: Sink> Sink for Part<'_, S> {
+    fn begin(&mut self, target: Target) -> &mut Vec<u8> {
+        let target = match target {
+            Target::Peer(p) => Target::Peer(p),
+            Target::Group(g) => Target::Group(self.group(g)),
+            Target::GroupExcept(g, p) => Target::GroupExcept(self.group(g), p),
+        };
+        self.sink.begin(target)
+    }
+
+    fn end(&mut self) {
+        self.sink.end();
+    }
+
+    fn join(&mut self, group: u32, peer: PeerIdx) {
+        let group = self.group(group);
+        self.sink.join(group, peer);
+    }
+
+    fn leave(&mut self, group: u32, peer: PeerIdx) {
+        let group = self.group(group);
+        self.sink.leave(group, peer);
+    }
+
+    fn end_of_rib(&mut self, peer: PeerIdx, family: Family) {
+        let told = self.joint.end_of_rib.entry((peer, family)).or_default();
+        *told += 1;
+        if *told == self.joint.shards {
+            self.joint.end_of_rib.remove(&(peer, family));
+            self.sink.end_of_rib(peer, family);
+        }
+    }
+
+    fn forgotten(&mut self, peer: PeerIdx) {
+        self.joint.forgotten.push(peer);
+        self.sink.forgotten(peer);
+    }
+
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
+}
+
+impl Tables {
+    pub(crate) fn new(settings: Settings, shards: u32) -> Tables {
+        let key = HashKey::default();
+        Tables {
+            intake: Intake::new(settings.router_id, key.clone(), shards as usize),
+            shards: (0..shards).map(|_| Rib::new(settings, key.clone())).collect(),
+            joint: Joint { shards, ..Joint::default() },
+        }
+    }
+
+    pub(crate) fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
+        let (idx, info, flow) = self.intake.peer_up(info, now)?;
+        for rib in &mut self.shards {
+            rib.peer_up(idx, Arc::clone(&info), Arc::clone(&flow));
+        }
+        Some(idx)
+    }
+
+    pub(crate) fn peer_down(&mut self, peer: PeerIdx) {
+        self.joint.end_of_rib.retain(|(p, _), _| *p != peer);
+        self.shards.iter_mut().for_each(|r| r.peer_down(peer));
+    }
+
+    pub(crate) fn apply(&mut self, peer: PeerIdx, update: &Update<'_>, ctx: &ReadContext) -> Applied {
+        let mut batch = self.intake.batch();
+        let applied = self.intake.take(peer, update, ctx, &mut batch);
+        for (i, rib) in self.shards.iter_mut().enumerate() {
+            rib.apply(&batch, i);
+        }
+        applied
+    }
+
+    pub(crate) fn inject(&mut self, prefix: IpNet, path_id: u32, attributes: &[u8], next_hop: NextHop) {
+        let mut batch = self.intake.batch();
+        batch.inject(prefix, path_id, attributes, next_hop, summarize(attributes));
+        for (i, rib) in self.shards.iter_mut().enumerate() {
+            rib.apply(&batch, i);
+        }
+    }
+
+    pub(crate) fn withdraw_injected(&mut self, prefix: IpNet, path_id: u32) -> bool {
+        let shard = self.intake.shard(prefix);
+        self.shards[shard].withdraw_injected(prefix, path_id)
+    }
+
+    pub(crate) fn written(&self, peer: PeerIdx, octets: u64, now: u64) {
+        if let Some(flow) = self.intake.flow(peer) {
+            flow.add_written(octets, now);
+        }
+    }
+
+    pub(crate) fn sent(&self, peer: PeerIdx, octets: u64) {
+        if let Some(flow) = self.intake.flow(peer) {
+            flow.add_sent(octets);
+        }
+    }
+
+    pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) {
+        for (shard, rib) in (0..).zip(&mut self.shards) {
+            rib.refresh(peer, family, &mut Part { shard, joint: &mut self.joint, sink });
+        }
+    }
+
+    pub(crate) fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
+        let mut did = false;
+        for (shard, rib) in (0..).zip(&mut self.shards) {
+            did |= rib.work(now, &mut Part { shard, joint: &mut self.joint, sink });
+        }
+        self.joint.forgotten.drain(..).for_each(|p| self.intake.forgotten(p));
+        did
+    }
+
+    pub(crate) fn page(&mut self, query: &Query) -> PageDone {
+        let parts = (self.shards.iter_mut())
+            .map(|rib| {
+                rib.begin_query(1, query.clone());
+                loop {
+                    if let Some((_, done)) = rib.query_step() {
+                        return done;
+                    }
+                }
+            })
+            .collect();
+        PageDone::merge(parts, query.limit)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        self.shards.iter().for_each(|r| sum.add(&r.counters()));
+        sum
+    }
+
+    pub(crate) fn peer_counters(&self, peer: PeerIdx) -> ([u64; 4], [u64; 4]) {
+        let (mut received, mut advertised) = ([0; 4], [0; 4]);
+        for rib in &self.shards {
+            let (r, a) = rib.peer_counters(peer);
+            (0..4).for_each(|i| {
+                received[i] += r[i];
+                advertised[i] += a[i];
+            });
+        }
+        (received, advertised)
+    }
+}

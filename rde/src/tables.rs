@@ -1,0 +1,419 @@
+//! The tables as the engine sees them: one way in, any number of shards, one way out.
+//!
+//! With one shard everything happens in the engine's thread, at once. With more each has a thread; commands go
+//! to it in order, what it says comes back in order, and what only all of them together can say (End-of-RIB, a
+//! page, a sum) is put together here.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use bgp::attr::canonical::Summary;
+use bgp::update::{ReadContext, Update};
+use bgp::{Family, NextHop};
+use ipc::session_rde::{Run, Source};
+use ipc::{GroupId, QueryId};
+use ipnet::IpNet;
+use rib::{Applied, Batch, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Target};
+use tokio::sync::mpsc as wakes;
+
+use crate::shard::{Backlog, Command, Counted, Output, Shard};
+
+/// Batches on their way through the shards; then no more is read.
+const IN_FLIGHT: usize = 4;
+
+/// Commands that a shard takes before it works on.
+const COMMANDS: usize = 8;
+
+/// What was asked for in a batch, to be answered when it is in.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    /// Octets of sessions.
+    pub(crate) consumed: Vec<(Source, u64)>,
+    /// Injected routes.
+    pub(crate) injected: Option<(QueryId, u32)>,
+}
+
+/// What all shards together say.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Send { runs: Vec<Run<Target>>, octets: Vec<u8> },
+    Join { group: GroupId, peer: PeerIdx },
+    Leave { group: GroupId, peer: PeerIdx },
+    EndOfRib(PeerIdx, Family),
+    Due(Due),
+    Withdrawn { id: QueryId, there: bool },
+    Page(u64, PageDone),
+    Counted(u64, Counted),
+}
+
+/// What a shard's thread sends: its number, what it says.
+pub(crate) type FromShard = (usize, Vec<Output>);
+
+#[derive(Debug)]
+enum Shards {
+    Here(Box<Shard>),
+    Threads(Vec<mpsc::Sender<Command>>),
+}
+
+/// All tables.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    intake: Intake,
+    shards: Shards,
+    count: usize,
+    /// Being filled.
+    batch: Batch,
+    due: Due,
+    /// On their way, the oldest first: how many shards have not answered, what is due then.
+    in_flight: VecDeque<(usize, Arc<Batch>, Due)>,
+    /// Batches answered by each shard beyond the oldest in flight.
+    answered: Vec<usize>,
+    spare: Vec<Batch>,
+    end_of_rib: HashMap<(PeerIdx, Family), usize>,
+    pages: HashMap<u64, (usize, Vec<PageDone>)>,
+    counts: HashMap<u64, (usize, Counted)>,
+    pub(crate) backlog: Arc<Backlog>,
+    said: VecDeque<Said>,
+}
+
+impl Tables {
+    /// Tables in so many shards; what shards in threads of their own say comes through the channel.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub(crate) fn new(
+        settings: Settings,
+        count: usize,
+        started: Instant,
+    ) -> io::Result<(Tables, Option<wakes::UnboundedReceiver<FromShard>>)> {
+        let count = count.max(1);
+        let (key, backlog) = (HashKey::default(), Arc::new(Backlog::default()));
+        let intake = Intake::new(settings.router_id, key.clone(), count);
+        let shard = |n| Shard::new(n, Rib::new(settings, key.clone()), Arc::clone(&backlog), started);
+        let (shards, from_shards) = if count == 1 {
+            (Shards::Here(Box::new(shard(0))), None)
+        } else {
+            let (tx, rx) = wakes::unbounded_channel();
+            let threads = (0..count).map(|n| start(n, shard(n), tx.clone())).collect::<io::Result<_>>()?;
+            (Shards::Threads(threads), Some(rx))
+        };
+        let tables = Tables {
+            batch: intake.batch(),
+            intake,
+            shards,
+            count,
+            due: Due::default(),
+            in_flight: VecDeque::new(),
+            answered: vec![0; count],
+            spare: Vec::new(),
+            end_of_rib: HashMap::new(),
+            pages: HashMap::new(),
+            counts: HashMap::new(),
+            backlog: Arc::clone(&backlog),
+            said: VecDeque::new(),
+        };
+        Ok((tables, from_shards))
+    }
+
+    /// A session reached Established; `None` where too many incarnations are held.
+    pub(crate) fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
+        let (peer, info, flow) = self.intake.peer_up(info, now)?;
+        self.tell_all(|| Command::PeerUp { peer, info: Arc::clone(&info), flow: Arc::clone(&flow) });
+        Some(peer)
+    }
+
+    pub(crate) fn peer_down(&mut self, peer: PeerIdx) {
+        self.end_of_rib.retain(|(p, _), _| *p != peer);
+        self.tell_all(|| Command::PeerDown(peer));
+    }
+
+    pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family) {
+        self.tell_all(|| Command::Refresh(peer, family));
+    }
+
+    /// Octets were handed on that the shards know nothing of.
+    pub(crate) fn sent(&self, peer: PeerIdx, octets: u64) {
+        if let Some(flow) = self.intake.flow(peer) {
+            flow.add_sent(octets);
+        }
+    }
+
+    /// Octets reached a socket. [`wake`](Self::wake) lets work go on that waited for it.
+    pub(crate) fn written(&self, peer: PeerIdx, octets: u64, now: u64) {
+        if let Some(flow) = self.intake.flow(peer) {
+            flow.add_written(octets, now);
+        }
+    }
+
+    /// Work that could not go on perhaps can now.
+    pub(crate) fn wake(&mut self) {
+        if let Shards::Threads(threads) = &self.shards {
+            // A thread that is gone shows where its outputs are received.
+            threads.iter().for_each(|t| drop(t.send(Command::Wake)));
+        }
+    }
+
+    /// Adds an UPDATE to the batch being filled.
+    pub(crate) fn update(&mut self, peer: PeerIdx, update: &Update<'_>, ctx: &ReadContext) -> Applied {
+        self.intake.take(peer, update, ctx, &mut self.batch)
+    }
+
+    /// How many changes the batch being filled has.
+    pub(crate) fn filled(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Octets of a session that are dealt with when the batch being filled is in.
+    pub(crate) fn consumed(&mut self, source: Source, octets: u64) {
+        match self.due.consumed.last_mut() {
+            Some((s, sum)) if *s == source => *sum += octets,
+            _ => self.due.consumed.push((source, octets)),
+        }
+    }
+
+    /// Adds a route as if it were learned here.
+    pub(crate) fn inject(
+        &mut self,
+        prefix: IpNet,
+        path_id: u32,
+        attributes: &[u8],
+        next_hop: NextHop,
+        summary: Summary,
+    ) {
+        self.batch.inject(prefix, path_id, attributes, next_hop, summary);
+    }
+
+    /// Answers the request when everything injected so far is in.
+    pub(crate) fn acknowledge(&mut self, id: QueryId, count: u32) {
+        self.due.injected = Some((id, count));
+        self.apply();
+    }
+
+    /// Withdraws an injected route.
+    pub(crate) fn withdraw(&mut self, id: QueryId, prefix: IpNet, path_id: u32) {
+        self.apply();
+        let shard = self.intake.shard(prefix);
+        self.tell(shard, Command::Withdraw { id, prefix, path_id });
+    }
+
+    pub(crate) fn query(&mut self, id: u64, query: &Query) {
+        self.pages.insert(id, (query.limit, Vec::new()));
+        self.tell_all(|| Command::Query(id, query.clone()));
+    }
+
+    pub(crate) fn cancel(&mut self, id: u64) {
+        self.pages.remove(&id);
+        self.tell_all(|| Command::Cancel(id));
+    }
+
+    /// Forgets all queries.
+    pub(crate) fn cancel_all(&mut self) {
+        let ids: Vec<u64> = self.pages.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.cancel(id));
+    }
+
+    pub(crate) fn count(&mut self, id: u64) {
+        self.counts.insert(id, (0, Counted::default()));
+        self.tell_all(|| Command::Count(id));
+    }
+
+    /// Whether another batch may be filled.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight.len() < IN_FLIGHT
+    }
+
+    /// Hands the batch being filled to the shards.
+    pub(crate) fn apply(&mut self) {
+        if self.batch.is_empty() && self.due.consumed.is_empty() && self.due.injected.is_none() {
+            return;
+        }
+        let empty = self.spare.pop().unwrap_or_else(|| self.intake.batch());
+        let batch = Arc::new(std::mem::replace(&mut self.batch, empty));
+        let due = std::mem::take(&mut self.due);
+        self.in_flight.push_back((self.count, Arc::clone(&batch), due));
+        for shard in 0..self.count {
+            self.send(shard, Command::Apply(Arc::clone(&batch)));
+        }
+        drop(batch);
+        self.take_here();
+    }
+
+    /// A bounded step of work of the shard that lives here; `false` where nothing can be done now.
+    pub(crate) fn work(&mut self) -> bool {
+        let busy = match &mut self.shards {
+            Shards::Here(shard) => shard.work(),
+            Shards::Threads(_) => false,
+        };
+        self.take_here();
+        busy
+    }
+
+    /// A buffer whose messages have been sent. A shard with a thread of its own makes new ones.
+    pub(crate) fn give_back(&mut self, buffer: Vec<u8>) {
+        if let Shards::Here(shard) = &mut self.shards {
+            shard.give_back(buffer);
+        }
+    }
+
+    /// What is to be passed on.
+    pub(crate) fn said(&mut self) -> Option<Said> {
+        self.said.pop_front()
+    }
+
+    /// Tells one shard, behind all that was told before.
+    fn tell(&mut self, shard: usize, command: Command) {
+        self.send(shard, command);
+        self.take_here();
+    }
+
+    fn tell_all(&mut self, command: impl Fn() -> Command) {
+        self.apply();
+        for shard in 0..self.count {
+            self.tell(shard, command());
+        }
+    }
+
+    fn send(&mut self, shard: usize, command: Command) {
+        match &mut self.shards {
+            Shards::Here(here) => here.handle(command),
+            Shards::Threads(threads) => {
+                if let Some(thread) = threads.get(shard) {
+                    // A thread that is gone shows where its outputs are received.
+                    drop(thread.send(command));
+                }
+            }
+        }
+    }
+
+    fn take_here(&mut self) {
+        if let Shards::Here(shard) = &mut self.shards {
+            let outputs = shard.take_outputs();
+            self.take((0, outputs));
+        }
+    }
+
+    /// Takes in what a shard says.
+    pub(crate) fn take(&mut self, (shard, outputs): FromShard) {
+        // Shards number their groups each for itself.
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (count, shard_number) = (number(self.count), number(shard));
+        let group = |g: u32| GroupId(g.wrapping_mul(count).wrapping_add(shard_number));
+        for output in outputs {
+            let said = match output {
+                Output::Send { mut runs, octets } => {
+                    for run in &mut runs {
+                        run.of = match run.of {
+                            Target::Group(g) => Target::Group(group(g).0),
+                            Target::GroupExcept(g, p) => Target::GroupExcept(group(g).0, p),
+                            Target::Peer(p) => Target::Peer(p),
+                        };
+                    }
+                    Said::Send { runs, octets }
+                }
+                Output::Join { group: g, peer } => Said::Join { group: group(g), peer },
+                Output::Leave { group: g, peer } => Said::Leave { group: group(g), peer },
+                Output::Withdrawn { id, there } => Said::Withdrawn { id, there },
+                Output::EndOfRib(peer, family) => {
+                    let told = self.end_of_rib.entry((peer, family)).or_default();
+                    *told += 1;
+                    if *told < self.count {
+                        continue;
+                    }
+                    self.end_of_rib.remove(&(peer, family));
+                    Said::EndOfRib(peer, family)
+                }
+                Output::Forgotten(peer) => {
+                    self.intake.forgotten(peer);
+                    continue;
+                }
+                Output::Applied => {
+                    self.applied(shard);
+                    continue;
+                }
+                Output::Page(id, page) => {
+                    let Some((limit, parts)) = self.pages.get_mut(&id) else { continue };
+                    parts.push(page);
+                    if parts.len() < self.count {
+                        continue;
+                    }
+                    let page = PageDone::merge(std::mem::take(parts), *limit);
+                    self.pages.remove(&id);
+                    Said::Page(id, page)
+                }
+                Output::Counted(id, counted) => {
+                    let Some((told, sum)) = self.counts.get_mut(&id) else { continue };
+                    *told += 1;
+                    sum.tables.add(&counted.tables);
+                    sum.peers.extend(counted.peers);
+                    if *told < self.count {
+                        continue;
+                    }
+                    let Some((_, sum)) = self.counts.remove(&id) else { continue };
+                    Said::Counted(id, sum)
+                }
+            };
+            self.said.push_back(said);
+        }
+    }
+
+    /// A shard has taken in the oldest batch that it had not.
+    fn applied(&mut self, shard: usize) {
+        let Some(answered) = self.answered.get_mut(shard) else { return };
+        if let Some((waits_for, ..)) = self.in_flight.get_mut(*answered) {
+            *waits_for -= 1;
+        }
+        *answered += 1;
+        while self.in_flight.front().is_some_and(|(waits_for, ..)| *waits_for == 0) {
+            self.answered.iter_mut().for_each(|n| *n -= 1);
+            let Some((_, batch, due)) = self.in_flight.pop_front() else { return };
+            // Another shard may be about to let go of it; then the allocator takes it.
+            if let (Ok(mut batch), true) = (Arc::try_unwrap(batch), self.spare.len() < IN_FLIGHT) {
+                batch.clear();
+                self.spare.push(batch);
+            }
+            self.said.push_back(Said::Due(due));
+        }
+    }
+}
+
+fn start(
+    number: usize,
+    shard: Shard,
+    out: wakes::UnboundedSender<FromShard>,
+) -> io::Result<mpsc::Sender<Command>> {
+    let (tx, rx) = mpsc::channel();
+    std::thread::Builder::new()
+        .name(format!("shard-{number}"))
+        .spawn(move || serve(number, shard, &rx, &out))?;
+    Ok(tx)
+}
+
+/// The life of a shard's thread: ends with the engine.
+fn serve(
+    number: usize,
+    mut shard: Shard,
+    commands: &mpsc::Receiver<Command>,
+    out: &wakes::UnboundedSender<FromShard>,
+) {
+    let mut busy = false;
+    loop {
+        if !busy {
+            let Ok(command) = commands.recv() else { return };
+            shard.handle(command);
+        }
+        for _ in 0..COMMANDS {
+            match commands.try_recv() {
+                Ok(command) => shard.handle(command),
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            }
+        }
+        busy = shard.work();
+        let outputs = shard.take_outputs();
+        if !outputs.is_empty() && out.send((number, outputs)).is_err() {
+            return;
+        }
+    }
+}
