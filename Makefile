@@ -1,17 +1,25 @@
 # make run     two daemons on loopback, a real table in the first, learned by the second; no root
 # make test    unit, property and lab tests (lab: as root or by sudo)
 # make lint    format, clippy, paths named in documents
-# make bench   BIRD and rustbgpd side by side (as root)
+# make bench   BIRD and rustbgpd side by side, three minutes (as root)
+# make bench-full    DAEMONS in all scenarios, REPETITIONS times; writes docs/BENCHMARKS.md (as root)
+# make bench-report  docs/BENCHMARKS.md from the runs recorded in FILE
+# make bench-parts   what the parts of the tables cost
 # make fuzz    every fuzz target for FUZZ_SECONDS
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run test lint bench bench-full bench-report bench-parts fuzz
 
 BINARIES := -p rustbgpd -p rustbgpd-session -p rustbgpd-rde -p rustbgpd-control -p rustbgpctl
 NEXTEST := 0.9
+# What is tested again with the tables in several threads: rde's process, and everything that the lab does with it.
+WITH_TABLES := package(rustbgpd-rde) | (package(rustbgpd-tests) & !test(/^lab_itself::/))
 REPETITIONS ?= 5
+DAEMONS ?= bird,frr,openbgpd,ours
+FILE ?= target/bench-full.jsonl
+NINE := transit,transit6,bgperf2,bgperf10,fanout,routeserver,churn,sessions,restart
 FUZZ_SECONDS ?= 60
 
 help:
@@ -32,6 +40,7 @@ test:
 	fi
 	cargo build $(BINARIES)
 	cargo nextest run --workspace
+	RUSTBGPD_LAB_RDE_THREADS=4 cargo nextest run --workspace -E '$(WITH_TABLES)'
 
 lint:
 	cargo fmt --all --check
@@ -40,7 +49,23 @@ lint:
 
 bench:
 	cargo build --release $(BINARIES) -p bgpbench
-	target/release/bgpbench run --daemons bird,ours --scenarios transit --size full --reps $(REPETITIONS)
+	target/release/bgpbench run --daemons bird,ours --scenarios $(NINE) --size full
+
+# After an interruption it goes on where it was. Without FILE of an earlier measurement it begins anew.
+bench-full:
+	cargo build --release $(BINARIES) -p bgpbench
+	bench="target/release/bgpbench run --daemons $(DAEMONS) --size full --out $(FILE) --resume yes"
+	$$bench --scenarios $(NINE),churn-paced,churn-query --reps $(REPETITIONS)
+	$$bench --scenarios flap
+	target/release/bgpbench report $(FILE) --markdown docs/BENCHMARKS.md
+
+bench-report:
+	cargo build --release -p bgpbench
+	target/release/bgpbench report $(FILE) --markdown docs/BENCHMARKS.md
+
+bench-parts:
+	cargo bench -p rustbgpd-bgp --bench decode -- --quick
+	cargo bench -p rustbgpd-rib --benches -- --quick
 
 fuzz:
 	for tool in "cargo +nightly --version" "cargo +nightly fuzz --version"; do
