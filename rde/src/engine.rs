@@ -67,6 +67,10 @@ pub(crate) async fn run(parent: OwnedFd) -> Result<(), LinkError> {
     loop {
         engine.pass_on();
         let waiting = engine.pump(&mut inputs)?;
+        if engine.busy {
+            // The runtime asks the system what has come in only when it gets control.
+            tokio::task::yield_now().await;
+        }
         let event = inputs.next(waiting, engine.arrivals.octets() < ARRIVALS, engine.busy).await;
         if !engine.handle(event, &mut inputs, &parent_tx).await? {
             return Ok(());
