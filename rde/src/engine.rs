@@ -27,11 +27,11 @@ const INGEST_BOUND: u32 = 16;
 /// Octets of messages that may wait for their turn; then no more is taken in.
 const ARRIVALS: usize = 4 << 20;
 
-/// Changes that are read before they go to the tables and what follows is sent: about a millisecond.
-const BATCH_CHANGES: usize = 2048;
+/// Changes that are read before they go to the tables and what follows is sent: half a millisecond or so.
+const BATCH_CHANGES: usize = 1024;
 
 /// Changes of a peer that are read before it is another one's turn.
-pub(crate) const TURN_CHANGES: usize = 512;
+pub(crate) const TURN_CHANGES: usize = 256;
 
 /// Octets of a peer that were dealt with before session is told, while more are coming in.
 const CREDIT_BATCH: u64 = 32 << 10;
