@@ -33,6 +33,9 @@ const BATCH_CHANGES: usize = 1024;
 /// Changes of a peer that are read before it is another one's turn.
 pub(crate) const TURN_CHANGES: usize = 256;
 
+/// Turns before what follows is sent, however few changes they bring.
+const TURNS: u32 = 64;
+
 /// Octets of a peer that were dealt with before session is told, while more are coming in.
 const CREDIT_BATCH: u64 = 32 << 10;
 
@@ -297,7 +300,10 @@ impl Engine {
             // A shard that answers makes room.
             return;
         }
-        while self.tables.as_ref().is_some_and(|t| t.filled() < BATCH_CHANGES) {
+        for _ in 0..TURNS {
+            if self.tables.as_ref().is_none_or(|t| t.filled() >= BATCH_CHANGES) {
+                break;
+            }
             let Some((source, messages)) = self.arrivals.next() else { break };
             let rest = self.messages(source, messages);
             self.arrivals.put_back(source, rest);

@@ -15,6 +15,9 @@ use crate::engine::{Engine, TURN_CHANGES};
 use crate::peers::{self, Session};
 use crate::tables::Tables;
 
+/// Messages of a peer that are read before it is another one's turn, changes or not.
+const TURN_MESSAGES: u32 = 256;
+
 impl Engine {
     pub(crate) fn peer_up(&mut self, source: Source, negotiated: &Negotiated) -> Result<(), LinkError> {
         if self.peers.get(source.peer).is_some_and(|p| p.session.is_some()) {
@@ -59,12 +62,13 @@ impl Engine {
         let filled = |tables: &Option<Tables>| tables.as_ref().map_or(0, Tables::filled);
         let until = filled(&self.tables) + TURN_CHANGES;
         let all = messages.len();
-        let mut at = 0;
+        let (mut at, mut left) = (0, TURN_MESSAGES);
         while let Some((header, rest)) = messages.get(at..).and_then(<[u8]>::split_first_chunk::<HEADER_LEN>)
         {
-            if session.ending || filled(&self.tables) >= until {
+            if session.ending || left == 0 || filled(&self.tables) >= until {
                 break;
             }
+            left -= 1;
             // session has checked the header; it is not trusted for that.
             let done = match bgp::header::parse(header, MAX_EXTENDED_MESSAGE) {
                 Ok(Header { len, kind }) => match rest.get(..usize::from(len) - HEADER_LEN) {
@@ -82,6 +86,11 @@ impl Engine {
             }
         }
         if session.ending {
+            at = all;
+        } else if (1..HEADER_LEN).contains(&(all - at)) {
+            // session sends whole messages; it is not trusted for that either.
+            let notification = Notification::new(1, 2);
+            self.end(source, &notification, notification.to_string());
             at = all;
         }
         if let Some(tables) = &mut self.tables {

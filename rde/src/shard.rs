@@ -99,8 +99,8 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// Octets have come to the outbox, which holds so many now.
     pub(crate) fn moved(&self, octets: usize, waiting: usize) {
-        self.waiting.store(waiting, Ordering::Relaxed);
         self.moving.fetch_sub(octets, Ordering::Relaxed);
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// The outbox holds so many; whether that lets shards go on that had to stop.

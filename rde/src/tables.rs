@@ -325,6 +325,9 @@ impl Tables {
                     Said::EndOfRib(peer, family)
                 }
                 Output::Forgotten(peer) => {
+                    // What a shard said of its initial table before it heard of the end must not count for the
+                    // next one of this name.
+                    self.end_of_rib.retain(|(p, _), _| *p != peer);
                     self.intake.forgotten(peer);
                     continue;
                 }
@@ -384,10 +387,23 @@ fn start(
     out: wakes::UnboundedSender<FromShard>,
 ) -> io::Result<mpsc::Sender<Command>> {
     let (tx, rx) = mpsc::channel();
-    std::thread::Builder::new()
-        .name(format!("shard-{number}"))
-        .spawn(move || serve(number, shard, &rx, &out))?;
+    std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+        let _all_or_none = AllOrNone;
+        serve(number, shard, &rx, &out);
+    })?;
     Ok(tx)
+}
+
+/// A shard that panics takes the process along, in every build: without it the tables are not whole, and the parent
+/// starts all of them again.
+struct AllOrNone;
+
+impl Drop for AllOrNone {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
 }
 
 /// The life of a shard's thread: ends with the engine.
@@ -415,5 +431,60 @@ fn serve(
         if !outputs.is_empty() && out.send((number, outputs)).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bgp::FamilySet;
+    use rib::Limits;
+
+    fn info() -> PeerInfo {
+        PeerInfo {
+            label: Some(1),
+            remote_asn: 65001,
+            local_asn: 65000,
+            router_id: 1,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            // None, so that the shards have nothing to say of their own.
+            families: FamilySet::EMPTY,
+            four_octet_as: true,
+            extended_next_hop: false,
+            max_message: 4096,
+            self_v4: None,
+            self_v6: None,
+            enforce_first_as: true,
+            allow_own_as: 0,
+            route_server_client: false,
+        }
+    }
+
+    /// Whether the next thing that all shards say together is the End-of-RIB of this peer.
+    fn ended(tables: &mut Tables, peer: PeerIdx) -> bool {
+        matches!(tables.said(), Some(Said::EndOfRib(p, _)) if p == peer)
+    }
+
+    #[test]
+    fn the_end_of_a_table_counts_for_one_incarnation_only() {
+        let limits = Limits::default();
+        let settings = Settings { asn: 65000, router_id: 1, med_always_compare: false, limits };
+        let (mut tables, _) = Tables::new(settings, 2, Instant::now()).unwrap();
+        let family = Family::Ipv4Unicast;
+        let peer = tables.peer_up(info(), 0).unwrap();
+        tables.take((0, vec![Output::EndOfRib(peer, family)]));
+        assert!(!ended(&mut tables, peer), "one shard of two");
+        tables.take((1, vec![Output::EndOfRib(peer, family)]));
+        assert!(ended(&mut tables, peer), "both shards");
+
+        // One shard comes to the end before it hears that the peer has gone.
+        tables.peer_down(peer);
+        tables.take((0, vec![Output::EndOfRib(peer, family), Output::Forgotten(peer)]));
+        tables.take((1, vec![Output::Forgotten(peer)]));
+        assert_eq!(tables.peer_up(info(), 0), Some(peer), "the handle is free again");
+        tables.take((1, vec![Output::EndOfRib(peer, family)]));
+        assert!(!ended(&mut tables, peer), "one shard of two");
+        tables.take((0, vec![Output::EndOfRib(peer, family)]));
+        assert!(ended(&mut tables, peer), "both shards");
     }
 }

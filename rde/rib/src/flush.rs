@@ -127,8 +127,18 @@ impl<A: Addr> FamilyTable<A> {
                 continue;
             }
             // First, so that a new member with an empty column to walk gets the shared stream at once.
+            let mut left = budget;
             for at in 0..group.members.len() {
-                looked += CatchUpStep { slots, shared, scratch, budget, sink }.run(group, at);
+                if left == 0 || sink.is_full() {
+                    break;
+                }
+                let did = CatchUpStep { slots, shared, scratch, budget: left, sink }.run(group, at);
+                left = left.saturating_sub(did);
+                looked += did;
+            }
+            if left == 0 {
+                // Who comes next is not always the same.
+                group.members.rotate_left(1);
             }
             looked += group.build_step(slots, budget);
             if group.may_send(shared, now, sink) {
@@ -266,7 +276,9 @@ impl Group {
         if !new.attr.is_some() {
             return tell(except(old.source), AttrId::NONE);
         }
-        if old.attr == new.attr {
+        // Export rules treat an injected route differently: the same attributes do not make the same message then.
+        let same_kind = (old.source == PeerIdx::LOCAL) == (new.source == PeerIdx::LOCAL);
+        if old.attr == new.attr && same_kind {
             if self.in_stream(old.source) {
                 tell(To::Only(old.source), new.attr);
             }

@@ -308,3 +308,34 @@ fn route_server_clients_share_messages_whatever_address_of_ours_they_know() {
     // One message for both, and one with our AS in front for the other peer.
     assert_eq!(wire.messages.len(), 2);
 }
+
+#[test]
+fn a_peers_route_that_takes_the_place_of_an_equal_injected_one_is_announced_anew() {
+    let (mut rib, mut wire) = (rib(), Wire::default());
+    let from = rib.peer_up(peer(65001), 0).unwrap();
+    rib.peer_up(PeerInfo { label: Some(2), ..peer(65002) }, 0).unwrap();
+    let med = [(flags::OPTIONAL, code::MULTI_EXIT_DISC, vec![0, 0, 0, 7])];
+    let net: ipnet::Ipv4Net = "203.0.113.0/24".parse().unwrap();
+    rib.inject(net.into(), 0, &attributes(&[65001], &med), NextHop::V4([192, 0, 2, 1].into()));
+    while rib.work(0, &mut wire) {}
+    let mut list = attributes(&[65001], &[]);
+    write_attribute(&mut list, flags::WELL_KNOWN, code::NEXT_HOP, &[192, 0, 2, 1]);
+    write_attribute(&mut list, flags::OPTIONAL, code::MULTI_EXIT_DISC, &[0, 0, 0, 7]);
+    let ctx = ReadContext {
+        four_octet_as: true,
+        external: true,
+        families: peer(65001).families,
+        add_path: FamilySet::EMPTY,
+    };
+    let body = [&[0, 0, 0, u8::try_from(list.len()).unwrap()], list.as_slice(), &[24, 203, 0, 113]].concat();
+    rib.apply(from, &parse(&body, &ctx).unwrap(), &ctx);
+    while rib.work(0, &mut wire) {}
+    wire.messages.clear();
+    assert!(rib.withdraw_injected(net.into(), 0));
+    while rib.work(0, &mut wire) {}
+    // The others: our address as next hop (RFC 4271 section 5.1.3), and no MED of another AS (section 5.1.4).
+    let told = wire.messages.iter().find(|(target, _)| *target != Target::Peer(from));
+    let update = parse(&told.unwrap().1[HEADER_LEN..], &ctx).unwrap();
+    assert_eq!(update.next_hop, Some(NextHop::V4([192, 0, 2, 100].into())));
+    assert_eq!(update.attributes.get(code::MULTI_EXIT_DISC), None);
+}

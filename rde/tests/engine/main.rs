@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
 mod rig;
+mod turns;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -171,6 +172,11 @@ async fn what_cannot_be_read_ends_the_session_and_nothing_of_it_is_looked_at_any
     rig.up(again).await;
     rig.taken_in(again, &route(1, "10.4.0.0/16")).await;
     assert_eq!(rig.prefixes(table).await, ["10.4.0.0/16"]);
+    // A piece that is no whole message, which session must not send.
+    rig.received(again, &[route(1, "10.5.0.0/16"), vec![0xff; 5]].concat()).await;
+    let (of, code, subcode, _) = rig.notified().await;
+    assert_eq!((of, code, subcode), (again, 1, 2));
+    assert_eq!(rig.prefixes(table).await, ["10.4.0.0/16", "10.5.0.0/16"]);
 }
 
 /// RFC 2918 §4.

@@ -226,6 +226,14 @@ impl Rig {
         self.bulk_tx.send_with_payload(&message, &[messages]).await.unwrap();
     }
 
+    /// Messages of several peers arrive in one piece.
+    pub(crate) async fn received_together(&mut self, messages: &[(Source, &[u8])]) {
+        let run = |(of, m): &(Source, &[u8])| Run { of: *of, len: u32::try_from(m.len()).unwrap() };
+        let message = SessionToRdeBulk::Received(messages.iter().map(run).collect());
+        let payload: Vec<&[u8]> = messages.iter().map(|(_, m)| *m).collect();
+        self.bulk_tx.send_with_payload(&message, &payload).await.unwrap();
+    }
+
     /// Waits until exactly so many octets of this session were dealt with.
     pub(crate) async fn consumed(&mut self, of: Source, octets: usize) {
         let mut sum = 0;

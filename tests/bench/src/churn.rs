@@ -193,7 +193,6 @@ fn leg(r: &mut Run, c: &Churn, p: &mut Prober, probes: usize) -> Result<Leg, Str
         for (k, (phase, stream)) in phases.iter_mut().zip(&c.streams).enumerate() {
             r.e.peers[1].rx.touched.clear();
             let t0 = Instant::now();
-            eprintln!("PHASE {k} {:.1}", secs(begin, t0)*1e3);
             let mut pacer = None;
             match c.kind {
                 Kind::Paced(rate) => {
@@ -219,7 +218,6 @@ fn leg(r: &mut Run, c: &Churn, p: &mut Prober, probes: usize) -> Result<Leg, Str
             return Err(format!("not enough probes in {} s of churn", limit.as_secs()));
         }
     }
-    for (k,t) in &r.e.peers[1].rx.probes { if (*k as usize) >= from { eprintln!("PROBE {:.1} {:.1}", secs(begin, p.sent[*k as usize])*1e3, secs(p.sent[*k as usize], *t)*1e3); } }
     let window = secs(begin, Instant::now());
     Ok(Leg { cycles, changes: (3 * n * cycles) as f64, phases, window, probes: from..p.sent.len() })
 }
