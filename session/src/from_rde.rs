@@ -148,11 +148,18 @@ fn to_group(engine: &Engine, group: Option<GroupId>, runs: &[Run<Target>], paylo
     }
 }
 
+/// What is a smaller part of a datagram than one in so many is copied for the one that gets it.
+const SMALL: usize = 8;
+
 /// Queues the runs of a range for one peer.
 fn queue(peer: &Peer, payload: &Bytes, marks: &[Mark], runs: Range<usize>) {
     let (Some(from), Some(to)) = (marks.get(runs.start), marks.get(runs.end)) else { return };
     if from.at < to.at {
-        let bytes = payload.slice(from.at..to.at);
+        let mut bytes = payload.slice(from.at..to.at);
+        if bytes.len() < payload.len() / SMALL {
+            // A slow reader must not keep a whole datagram for a few octets of it.
+            bytes = Bytes::copy_from_slice(&bytes);
+        }
         peer.queue_routes(bytes, to.updates - from.updates, to.refreshes - from.refreshes);
     }
 }

@@ -340,6 +340,8 @@ impl Peer {
                 self.engine.to_rde.event(SessionToRdeBulk::PeerDown { source, reason });
             }
             self.epoch.set(None);
+            // Credit for this session comes too late to be of use; the next one begins with a whole window.
+            self.outstanding.set(0);
             tracing::info!(reason = %reason, "peer session down");
         }
         // After a refusal the waits grow: say so.

@@ -192,6 +192,25 @@ async fn no_hold_timer_expires_on_octets_that_we_chose_not_to_read() {
     assert_eq!(rig.down().await, source);
 }
 
+/// What rde had not dealt with when a session ended does not count for the next one.
+#[tokio::test]
+async fn a_peer_whose_window_was_full_can_come_back() {
+    let mut rig = Rig::start(vec![peer(1)]).await;
+    let (mut one, source) = rig.session(1, 90).await;
+    let block = update(4096, 1).repeat(16);
+    let most = RECEIVE_WINDOW as usize;
+    for _ in 0..most / block.len() + 4 {
+        one.write(&block).await;
+    }
+    rig.received(source, most - most / 16).await;
+    let (code, subcode, reason) = (3, 1, "malformed".to_owned());
+    rig.control.send(&RdeToSession::Notify { source, code, subcode, data: vec![], reason }).await.unwrap();
+    assert_eq!(rig.down().await, source);
+    drop(one);
+    let (_again, next) = rig.session(1, 90).await;
+    assert_ne!(next, source);
+}
+
 #[tokio::test]
 async fn errors_get_their_exact_notification() {
     let mut rig = Rig::start(vec![peer(1)]).await;
