@@ -18,7 +18,7 @@ use crate::config::{Config, Neighbor, Secret};
 use crate::plan;
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// What session gets a connection to a peer with.
 #[derive(Debug)]

@@ -20,9 +20,9 @@ use crate::peer::Peer;
 /// How long to wait after an error that will last, such as having no fds left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a listener accepts. Beyond that connections wait in the kernel's queue: a flood takes little of our
-/// time, and who is in the queue is still served in its turn.
-const TOTAL: Rate = Rate::new(Duration::from_millis(1), 1000);
+/// How often all listeners accept, 10,000 times a second: turning a stranger away costs little, so that strangers must
+/// be many before they fill the kernel's queue, where a peer's connection waits for its turn like theirs.
+const TOTAL: Rate = Rate::new(Duration::from_micros(100), 2000);
 
 /// How often one peer may connect: often enough for one that comes back at once after each of many errors.
 pub(crate) const PER_PEER: Rate = Rate::new(Duration::from_millis(100), 100);
