@@ -16,6 +16,7 @@ pub mod header;
 pub mod nlri;
 pub mod notification;
 pub mod open;
+mod private_as;
 pub mod refresh;
 pub mod types;
 pub mod update;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use error::{AttributeFault, FaultKind, Verdict};
 pub use notification::Notification;
+pub use private_as::RemovePrivateAs;
 pub use types::{
     AS_TRANS, Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NextHop, RouterId, Safi,
     UnknownFamily,
