@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp::FamilySet;
+use bgp::{FamilySet, RemovePrivateAs};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PeerId;
@@ -64,7 +64,7 @@ pub struct RdePeer {
     pub families: FamilySet,
     /// Transparent route-server client (RFC 7947).
     pub route_server_client: bool,
-    /// Route-reflector client (RFC 4456).
+    /// Client of ours as a route reflector (RFC 4456).
     pub route_reflector_client: bool,
     /// IPv6 next hop to announce over an IPv4 session.
     pub local_ipv6_nexthop: Option<Ipv6Addr>,
@@ -72,6 +72,10 @@ pub struct RdePeer {
     pub enforce_first_as: bool,
     /// How often our own AS may appear in a path that the peer sends.
     pub allow_own_as: u8,
+    /// What happens to private AS numbers in paths that it is sent.
+    pub remove_private_as: Option<RemovePrivateAs>,
+    /// It is sent a default route, whatever the tables have.
+    pub default_originate: bool,
 }
 
 /// Rules of the decision process that hold for all peers.

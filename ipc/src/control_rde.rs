@@ -171,6 +171,8 @@ pub struct PeerCounters {
     pub advertised: [u64; 4],
     /// Paths refused because our own AS was in them (RFC 4271 §9.1.2).
     pub as_loops: u64,
+    /// Paths refused because they were reflected before (RFC 4456 §8).
+    pub reflection_loops: u64,
     /// UPDATEs treated as withdrawals (RFC 7606 §2).
     pub treated_as_withdraw: u64,
     /// Attributes discarded (RFC 7606 §2).

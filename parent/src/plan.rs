@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use std::time::UNIX_EPOCH;
 
-use bgp::{Family, FamilySet};
+use bgp::{Family, FamilySet, RemovePrivateAs};
 use ipc::channel::batches;
 use ipc::config::{ControlGlobal, ControlPeer, RdeGlobal, RdePeer, SessionPeer, Speaker};
 use ipc::parent_control::ParentToControl;
@@ -15,7 +15,7 @@ use ipc::parent_session::ParentToSession;
 use ipc::{Generation, LinkError, PeerId};
 
 use crate::VERSION;
-use crate::config::{Config, Neighbor, RemovePrivateAs};
+use crate::config::{Config, Neighbor};
 
 /// A numbered configuration in the engines' terms.
 #[derive(Debug)]
@@ -164,6 +164,8 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         local_ipv6_nexthop: n.local_ipv6_nexthop,
         enforce_first_as: n.enforce_first_as,
         allow_own_as: n.allow_own_as,
+        remove_private_as: n.remove_private_as,
+        default_originate: n.default_originate,
     }
 }
 

@@ -42,8 +42,11 @@ impl Staging {
         let (generation, config) = self.staged.as_ref()?;
         self.complete = true;
         let result = match running {
-            Some(r) if r.global.speaker != config.global.speaker => {
-                Err("asn and router_id need a restart".to_owned())
+            Some(r)
+                if r.global.speaker != config.global.speaker
+                    || r.global.cluster_id != config.global.cluster_id =>
+            {
+                Err("asn, router_id and cluster_id need a restart".to_owned())
             }
             _ => Ok(()),
         };

@@ -162,6 +162,7 @@ impl Engine {
                     received,
                     advertised,
                     as_loops: p.stats.as_loops,
+                    reflection_loops: p.stats.reflection_loops,
                     treated_as_withdraw: p.stats.treated_as_withdraw,
                     attributes_discarded: p.stats.attributes_discarded,
                 }

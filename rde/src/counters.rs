@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PeerStats {
     pub(crate) as_loops: u64,
+    pub(crate) reflection_loops: u64,
     pub(crate) treated_as_withdraw: u64,
     pub(crate) attributes_discarded: u64,
     faults: FaultLog,

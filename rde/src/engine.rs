@@ -233,6 +233,7 @@ impl Engine {
             let settings = Settings {
                 asn: global.speaker.asn,
                 router_id: global.speaker.router_id.into(),
+                cluster_id: global.cluster_id.into(),
                 med_always_compare: global.med_always_compare,
                 limits: Limits::default(),
             };

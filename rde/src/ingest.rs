@@ -10,6 +10,7 @@ use bgp::{Family, MAX_EXTENDED_MESSAGE};
 use bytes::Bytes;
 use ipc::session_rde::{Negotiated, RdeToSession, Source};
 use ipc::{LinkError, Role};
+use rib::Applied;
 
 use crate::engine::{Engine, TURN_CHANGES};
 use crate::peers::{self, Session};
@@ -117,11 +118,12 @@ impl Engine {
         let update = update::parse(body, &session.ctx)?;
         let Some(tables) = &mut self.tables else { return Ok(()) };
         let applied = tables.update(session.idx, &update, &session.ctx);
-        if update.faults.is_empty() && !applied.looped && !applied.treated_as_withdraw {
+        if update.faults.is_empty() && applied == Applied::default() {
             return Ok(());
         }
         let stats = &mut self.peers.entry(source.peer).stats;
         stats.as_loops += u64::from(applied.looped);
+        stats.reflection_loops += u64::from(applied.reflected);
         stats.treated_as_withdraw += u64::from(applied.treated_as_withdraw);
         stats.attributes_discarded +=
             update.faults.iter().filter(|f| f.verdict == bgp::Verdict::Discard).count() as u64;

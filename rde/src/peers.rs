@@ -106,6 +106,9 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         enforce_first_as: config.enforce_first_as,
         allow_own_as: config.allow_own_as,
         route_server_client: config.route_server_client,
+        route_reflector_client: config.route_reflector_client,
+        remove_private_as: config.remove_private_as,
+        default_originate: config.default_originate,
     }
 }
 

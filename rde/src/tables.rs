@@ -90,8 +90,9 @@ impl Tables {
     ) -> io::Result<(Tables, Option<wakes::UnboundedReceiver<FromShard>>)> {
         let count = count.max(1);
         let (key, backlog) = (HashKey::default(), Arc::new(Backlog::default()));
-        let intake = Intake::new(settings.router_id, key.clone(), count);
-        let shard = |n| Shard::new(n, Rib::new(settings, key.clone()), Arc::clone(&backlog), started);
+        let intake = Intake::new(settings, key.clone(), count);
+        let shard =
+            |n| Shard::new(n, Rib::new(settings, key.clone(), n, count), Arc::clone(&backlog), started);
         let (shards, from_shards) = if count == 1 {
             (Shards::Here(Box::new(shard(0))), None)
         } else {
@@ -457,6 +458,9 @@ mod tests {
             enforce_first_as: true,
             allow_own_as: 0,
             route_server_client: false,
+            route_reflector_client: false,
+            remove_private_as: None,
+            default_originate: false,
         }
     }
 
@@ -468,7 +472,8 @@ mod tests {
     #[test]
     fn the_end_of_a_table_counts_for_one_incarnation_only() {
         let limits = Limits::default();
-        let settings = Settings { asn: 65000, router_id: 1, med_always_compare: false, limits };
+        let settings =
+            Settings { asn: 65000, router_id: 1, cluster_id: 1, med_always_compare: false, limits };
         let (mut tables, _) = Tables::new(settings, 2, Instant::now()).unwrap();
         let family = Family::Ipv4Unicast;
         let peer = tables.peer_up(info(), 0).unwrap();

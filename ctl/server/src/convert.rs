@@ -205,6 +205,7 @@ pub(crate) fn neighbor(
         state.prefixes_received = c.received.iter().sum();
         state.prefixes_sent = c.advertised.iter().sum();
         state.as_loops = c.as_loops;
+        state.reflection_loops = c.reflection_loops;
         state.treated_as_withdraw = c.treated_as_withdraw;
         state.attributes_discarded = c.attributes_discarded;
     }

@@ -155,6 +155,14 @@ fn write_sessions(text: &mut Text, peers: &[Peer<'_>]) {
     );
     per_peer(
         text,
+        "bgp_rr_loop_detected_total",
+        Counter,
+        "Routes refused because of a reflection loop.",
+        peers,
+        |p| p.counters.map_or(0, |c| c.reflection_loops),
+    );
+    per_peer(
+        text,
         "bgp_treat_as_withdraw_total",
         Counter,
         "UPDATEs treated as withdrawals (RFC 7606).",
@@ -248,8 +256,6 @@ fn write_later(text: &mut Text) {
     text.family("bgp_gr_timer_expired_total", Counter, "Graceful restart timers that expired.")
         .sample(&[], 0);
     text.family("bgp_max_prefix_exceeded_total", Counter, "Times a peer exceeded its prefix limit.")
-        .sample(&[], 0);
-    text.family("bgp_rr_loop_detected_total", Counter, "Routes refused because of a reflection loop.")
         .sample(&[], 0);
     text.family("bgp_rpki_vrp_count", Gauge, "Validated ROA payloads.")
         .sample(&[("af", "ipv4")], 0)

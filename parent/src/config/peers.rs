@@ -5,15 +5,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use bgp::{Family, FamilySet};
+use bgp::{Family, FamilySet, RemovePrivateAs};
 use ipnet::IpNet;
 
 use super::keys;
 use super::policy::Names;
 use super::reader::{At, Reader, Scope, Table, nearest};
-use super::schema::{
-    AddPath, DynamicNeighbor, GracefulRestart, MaxPrefixesAction, Neighbor, RemovePrivateAs, Role,
-};
+use super::schema::{AddPath, DynamicNeighbor, GracefulRestart, MaxPrefixesAction, Neighbor, Role};
 use super::settings::{self, OverLimit, Settings};
 
 /// The peer groups by name.
@@ -115,6 +113,13 @@ fn check_together(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>, remote
     only(r, "local_address", span, "must be of the address family of the neighbor", address);
     check_timers(r, s, address);
     check_limit(r, s, address);
+    if on(&s.route_server_client).is_some() && s.remove_private_as.is_some() {
+        // RFC 7947 §2.2.2.1.
+        r.warnings.push(format!(
+            "remove_private_as has no effect on the neighbor {}: a route server client is sent paths as they came",
+            address.value
+        ));
+    }
     let strict = on(&s.role_strict).filter(|_| s.role.is_none());
     only(r, "role_strict", strict, "needs a role", address);
 }

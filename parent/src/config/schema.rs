@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use bgp::FamilySet;
+use bgp::{FamilySet, RemovePrivateAs};
 use ipc::config::Access;
 use ipnet::IpNet;
 
@@ -246,17 +246,6 @@ pub(crate) enum MaxPrefixesAction {
     },
     /// Log a warning.
     Warn,
-}
-
-/// What happens to private AS numbers in paths towards a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RemovePrivateAs {
-    /// Take them out of paths that have no other.
-    Remove,
-    /// Take all of them out.
-    All,
-    /// Put our own number in their place.
-    Replace,
 }
 
 /// Our role towards a peer (RFC 9234 §4.1).

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use bgp::{Family, FamilySet, Safi};
+use bgp::{Family, FamilySet, RemovePrivateAs, Safi};
 
 use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
 use super::policy::{self, Names};
 use super::reader::{At, Reader, Table};
-use super::schema::{LogLevel, RemovePrivateAs, RoleName};
+use super::schema::{LogLevel, RoleName};
 use super::secret::Secret;
 use super::telemetry::LOG_LEVELS;
 

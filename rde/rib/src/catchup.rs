@@ -1,10 +1,9 @@
 //! Members that are not in the shared stream: new ones that need the table, slow ones, and those that
 //! asked for a refresh. Each gets the group's column on its own, and joins the stream when it has all.
 
-use crate::attrs::AttrId;
 use crate::column::Sent;
 use crate::family::Shared;
-use crate::flush::{Entry, Scratch, To, kind, write_run};
+use crate::flush::{Entry, Scratch, To, write_run};
 use crate::group::{CatchUp, Group};
 use crate::peers::PeerIdx;
 use crate::rib::{Sink, Target};
@@ -30,9 +29,9 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             return 0;
         }
         let looked = self.collect(group, peer, &mut catch_up);
-        self.scratch.entries.sort_unstable_by_key(|e| e.key);
+        self.scratch.entries.sort_unstable_by_key(Entry::message);
         let mut sent = 0;
-        for run in self.scratch.entries.chunk_by(|a, b| a.key == b.key) {
+        for run in self.scratch.entries.chunk_by(|a, b| a.message() == b.message()) {
             let attributes = &mut self.scratch.attributes;
             let target = Target::Peer(peer);
             sent += write_run(&group.rules, self.shared, self.slots, run, attributes, target, self.sink);
@@ -60,23 +59,23 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             let Some(id) = catch_up.pending.pop() else { break };
             looked += 1;
             self.scratch.let_go.push(id);
-            self.add(group.column.get(id), peer, id, true);
+            self.add(group, group.column.get(id), peer, id, true);
         }
         let end = group.column.len();
         while looked < self.budget && catch_up.cursor < end {
-            self.add(group.column.get(catch_up.cursor), peer, catch_up.cursor, false);
+            self.add(group, group.column.get(catch_up.cursor), peer, catch_up.cursor, false);
             catch_up.cursor += 1;
             looked += 1;
         }
         looked
     }
 
-    fn add(&mut self, entry: Sent, peer: PeerIdx, slot: u32, changed: bool) {
+    fn add(&mut self, group: &Group, entry: Sent, peer: PeerIdx, slot: u32, changed: bool) {
         let has = entry.attr.is_some() && entry.source != peer;
         if has || changed {
-            let source = kind(self.shared, entry.source);
-            let attr = if has { entry.attr } else { AttrId::NONE };
-            self.scratch.entries.push(Entry::new(To::Only(peer), attr, source, slot));
+            let entry = if has { entry } else { Sent::NOTHING };
+            let treatment = group.treatment(self.shared, entry);
+            self.scratch.entries.push(Entry::new(To::Only(peer), entry.attr, treatment, slot));
         }
     }
 }

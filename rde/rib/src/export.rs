@@ -1,15 +1,15 @@
 //! What a group is sent of a route: may it have it, with which next hop, with which attributes.
 //!
-//! RFC 4271 §5.1 (attributes by kind of peer), §9.2 (no internal route to an internal peer), RFC 1997
-//! (NO_EXPORT, NO_ADVERTISE), RFC 6793 §4.2.2 (towards 2-octet speakers), RFC 7947 §2.2 (clients of a route
-//! server).
+//! RFC 4271 §5.1 (attributes by kind of peer), §9.2 (no internal route to an internal peer) unless it is reflected (RFC
+//! 4456 §6 and §8), RFC 1997 (NO_EXPORT, NO_ADVERTISE), RFC 6793 §4.2.2 (towards 2-octet speakers), RFC 6996 §5
+//! (private AS numbers), RFC 7947 §2.2 (clients of a route server).
 
 use std::net::Ipv4Addr;
 
-use bgp::aspath::{self, AsPath};
-use bgp::attr::canonical::{Canonical, SummaryFlags};
-use bgp::attr::{RawAttribute, code, flags, write_attribute};
-use bgp::{AS_TRANS, Asn, Family, NextHop};
+use bgp::aspath::{self, AsPath, AsPathBuf};
+use bgp::attr::canonical::{Builder, Canonical, SummaryFlags};
+use bgp::attr::{PathAttribute, RawAttribute, code, flags, write_attribute};
+use bgp::{AS_TRANS, Asn, Family, NextHop, RemovePrivateAs};
 
 use crate::attrs::{DEFAULT_LOCAL_PREF, Head};
 use crate::pack::Shape;
@@ -31,6 +31,14 @@ pub(crate) struct Rules {
     pub(crate) class: PeerClass,
     /// External, and sent AS_PATH, next hop and MED as they are (RFC 7947 §2.2).
     pub(crate) transparent: bool,
+    /// Internal, and a client of ours as a route reflector.
+    pub(crate) reflector_client: bool,
+    /// Our cluster (RFC 4456 §7).
+    pub(crate) cluster_id: u32,
+    /// What happens to private AS numbers; never for transparent ones.
+    pub(crate) remove_private_as: Option<RemovePrivateAs>,
+    /// They are sent a default route, whatever the table has.
+    pub(crate) default_originate: bool,
     pub(crate) local_asn: u32,
     /// "Next hop self" for the family, where some routes need it.
     pub(crate) self_next_hop: Option<NextHop>,
@@ -49,18 +57,24 @@ pub struct Outgoing {
 }
 
 impl Rules {
-    pub(crate) fn of(peer: &PeerInfo, family: Family) -> Rules {
+    pub(crate) fn of(peer: &PeerInfo, family: Family, cluster_id: u32) -> Rules {
         let v4 = peer.self_v4.map(NextHop::V4);
         let v6 = peer.self_v6.map(NextHop::V6);
         let ipv4 = family == Family::Ipv4Unicast;
-        let transparent = peer.external() && peer.route_server_client;
+        let external = peer.external();
+        let transparent = external && peer.route_server_client;
         Rules {
             family,
-            class: if peer.external() { PeerClass::External } else { PeerClass::Internal },
+            class: if external { PeerClass::External } else { PeerClass::Internal },
             transparent,
+            reflector_client: !external && peer.route_reflector_client,
+            cluster_id,
+            remove_private_as: peer.remove_private_as.filter(|_| external && !transparent),
+            default_originate: peer.default_originate,
             local_asn: peer.local_asn,
             self_next_hop: match (ipv4, peer.extended_next_hop) {
-                _ if transparent => None,
+                // What is passed on as it came needs none.
+                _ if (transparent || !external) && !peer.default_originate => None,
                 (true, true) => v4.or(v6),
                 (true, false) => v4,
                 (false, _) => v6,
@@ -77,18 +91,35 @@ impl Rules {
             PeerClass::External => SummaryFlags::NO_ADVERTISE
                 .with(SummaryFlags::NO_EXPORT)
                 .with(SummaryFlags::NO_EXPORT_SUBCONFED),
-            PeerClass::Internal if !source.external && !source.local => return false,
+            // RFC 4456 §6: from a client to all, from others to clients.
+            PeerClass::Internal if source.internal() && !source.client && !self.reflector_client => {
+                return false;
+            }
             PeerClass::Internal => SummaryFlags::NO_ADVERTISE,
         };
         !head.flags.intersects(refused)
     }
 
+    /// How such peers are sent a route with these attributes of this source.
+    pub(crate) fn treatment(&self, head: &Head, source: Rank) -> Treatment {
+        match self.class {
+            PeerClass::External if source.local => Treatment::Injected,
+            PeerClass::Internal if source.internal() => {
+                let originator = if head.originator_id == 0 { source.router_id } else { 0 };
+                Treatment::Reflected { originator }
+            }
+            _ => Treatment::Plain,
+        }
+    }
+
     /// The next hop to announce, or `None` where there is none that the peer could use. A route injected
     /// here keeps its next hop: who injects it says where the traffic shall go. So does every route to a
     /// client of a route server, which is not on the way of the traffic (RFC 7947 §2.2.1).
-    pub(crate) fn next_hop(&self, received: NextHop, source: Rank) -> Option<NextHop> {
+    pub(crate) fn next_hop(&self, received: NextHop, treatment: Treatment) -> Option<NextHop> {
         let next_hop = match self.class {
-            PeerClass::External if !source.local && !self.transparent => self.self_next_hop?,
+            PeerClass::External if treatment != Treatment::Injected && !self.transparent => {
+                self.self_next_hop?
+            }
             _ => received,
         };
         let usable = match (self.family, next_hop) {
@@ -98,6 +129,17 @@ impl Rules {
             (_, _) => true,
         };
         usable.then_some(next_hop)
+    }
+
+    /// The default route that such peers are sent whatever the table has: attributes in canonical form and next
+    /// hop. It is sent as if it were injected. `None` where they are sent none, or there is no address of ours to
+    /// name.
+    pub(crate) fn default_route(&self) -> Option<(Vec<u8>, NextHop)> {
+        let next_hop = self.self_next_hop.filter(|_| self.default_originate)?;
+        // What is ours has our AS in its path, towards clients of a route server too.
+        let asns = self.transparent.then_some(Asn(self.local_asn));
+        let path = PathAttribute::AsPath(AsPathBuf::sequence(asns));
+        Some((Builder::new().with(path).build(), next_hop))
     }
 
     /// The form of messages with this next hop. `attributes` are those of
@@ -111,7 +153,7 @@ impl Rules {
     pub(crate) fn write_attributes(
         &self,
         canonical: Canonical<'_>,
-        source: Rank,
+        treatment: Treatment,
         next_hop: NextHop,
         out: &mut Vec<u8>,
     ) {
@@ -119,43 +161,49 @@ impl Rules {
             (Family::Ipv4Unicast, NextHop::V4(a)) => Some(a),
             _ => None,
         };
-        self.rewrite(canonical, source, native, self.four_octet_as, out);
+        self.rewrite(canonical, treatment, native, self.four_octet_as, out);
     }
 
     /// The route as such peers are sent it, in canonical form.
-    pub(crate) fn outgoing(&self, canonical: Canonical<'_>, source: Rank, next_hop: NextHop) -> Outgoing {
+    pub(crate) fn outgoing(
+        &self,
+        canonical: Canonical<'_>,
+        treatment: Treatment,
+        next_hop: NextHop,
+    ) -> Outgoing {
         let mut attributes = Vec::new();
-        self.rewrite(canonical, source, None, true, &mut attributes);
+        self.rewrite(canonical, treatment, None, true, &mut attributes);
         Outgoing { attributes, next_hop }
     }
 
     fn rewrite(
         &self,
         canonical: Canonical<'_>,
-        source: Rank,
+        treatment: Treatment,
         next_hop: Option<Ipv4Addr>,
         four_octet_as: bool,
         out: &mut Vec<u8>,
     ) {
         let external = self.class == PeerClass::External;
-        let mut next_hop = next_hop;
-        let mut local_pref = (!external).then_some(DEFAULT_LOCAL_PREF);
+        let mut due = Due {
+            next_hop,
+            local_pref: (!external).then_some(DEFAULT_LOCAL_PREF),
+            originator: None,
+            cluster: None,
+        };
+        if let Treatment::Reflected { originator } = treatment {
+            (due.originator, due.cluster) = (Some(originator), Some(self.cluster_id));
+        }
         let mut old_speaker = OldSpeaker::default();
         for RawAttribute { flags: attr_flags, code: attr_code, value, .. } in canonical.iter() {
-            if attr_code > code::NEXT_HOP
-                && let Some(a) = next_hop.take()
-            {
-                write_attribute(out, flags::WELL_KNOWN, code::NEXT_HOP, &a.octets());
-            }
-            if attr_code > code::LOCAL_PREF
-                && let Some(p) = local_pref.take()
-            {
-                write_attribute(out, flags::WELL_KNOWN, code::LOCAL_PREF, &p.to_be_bytes());
-            }
+            due.write_before(attr_code, out);
             match attr_code {
                 code::AS_PATH => {
                     let prepend = (external && !self.transparent).then_some(self.local_asn);
-                    let path = canonical.as_path();
+                    let received = canonical.as_path();
+                    let own = Asn(self.local_asn);
+                    let rewritten = self.remove_private_as.and_then(|how| how.rewrite(received, own));
+                    let path = rewritten.as_ref().map_or(received, AsPathBuf::as_path);
                     if four_octet_as {
                         write_path(out, prepend, path);
                     } else {
@@ -164,13 +212,19 @@ impl Rules {
                 }
                 code::LOCAL_PREF if external => {}
                 code::LOCAL_PREF => {
-                    local_pref = None;
+                    due.local_pref = None;
                     write_attribute(out, attr_flags, attr_code, value);
                 }
                 // RFC 4271 §5.1.4: not a neighbor's MED. Our own is ours to send, and a route server sends all
                 // (RFC 7947 §2.2.3).
-                code::MULTI_EXIT_DISC if external && !source.local && !self.transparent => {}
+                code::MULTI_EXIT_DISC
+                    if external && treatment != Treatment::Injected && !self.transparent => {}
                 code::ORIGINATOR_ID | code::CLUSTER_LIST if external => {}
+                code::ORIGINATOR_ID => {
+                    due.originator = None;
+                    write_attribute(out, attr_flags, attr_code, value);
+                }
+                code::CLUSTER_LIST => write_clusters(out, due.cluster.take(), value),
                 code::AGGREGATOR if !four_octet_as => old_speaker.write_aggregator(out, attr_flags, value),
                 _ => {
                     if attr_code > code::AS4_PATH {
@@ -180,14 +234,67 @@ impl Rules {
                 }
             }
         }
-        if let Some(a) = next_hop {
-            write_attribute(out, flags::WELL_KNOWN, code::NEXT_HOP, &a.octets());
-        }
-        if let Some(p) = local_pref {
-            write_attribute(out, flags::WELL_KNOWN, code::LOCAL_PREF, &p.to_be_bytes());
-        }
+        due.write_before(u8::MAX, out);
         old_speaker.finish(out);
     }
+}
+
+/// What the octets of a route depend on beside its attribute set and the rules of the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// Passed on.
+    Plain,
+    /// Injected here, to an external peer.
+    Injected,
+    /// Reflected from an internal peer to another (RFC 4456 §8).
+    Reflected {
+        /// The ORIGINATOR_ID for a route that brings none, which is its peer's BGP identifier; else 0.
+        originator: u32,
+    },
+}
+
+/// Attributes that a message must have if the route does not bring them, until it is their turn.
+#[derive(Debug)]
+struct Due {
+    next_hop: Option<Ipv4Addr>,
+    local_pref: Option<u32>,
+    /// ORIGINATOR_ID.
+    originator: Option<u32>,
+    /// The beginning of CLUSTER_LIST.
+    cluster: Option<u32>,
+}
+
+impl Due {
+    /// Writes those that come before attributes of this type.
+    fn write_before(&mut self, attr_code: u8, out: &mut Vec<u8>) {
+        if attr_code > code::NEXT_HOP
+            && let Some(a) = self.next_hop.take()
+        {
+            write_attribute(out, flags::WELL_KNOWN, code::NEXT_HOP, &a.octets());
+        }
+        if attr_code > code::LOCAL_PREF
+            && let Some(p) = self.local_pref.take()
+        {
+            write_attribute(out, flags::WELL_KNOWN, code::LOCAL_PREF, &p.to_be_bytes());
+        }
+        if attr_code > code::ORIGINATOR_ID
+            && let Some(id) = self.originator.take()
+        {
+            write_attribute(out, flags::OPTIONAL_NON_TRANSITIVE, code::ORIGINATOR_ID, &id.to_be_bytes());
+        }
+        if attr_code > code::CLUSTER_LIST
+            && let Some(id) = self.cluster.take()
+        {
+            write_clusters(out, Some(id), &[]);
+        }
+    }
+}
+
+/// Writes CLUSTER_LIST with `prepend` in front (RFC 4456 §8).
+fn write_clusters(out: &mut Vec<u8>, prepend: Option<u32>, list: &[u8]) {
+    let own = prepend.map(u32::to_be_bytes);
+    let value = [own.as_ref().map_or(&[][..], |id| id), list].concat();
+    write_attribute(out, flags::OPTIONAL_NON_TRANSITIVE, code::CLUSTER_LIST, &value);
 }
 
 /// RFC 4271 §5: what is passed on without being understood is marked.

@@ -7,11 +7,12 @@
 use crate::attrs::AttrId;
 use crate::catchup::CatchUpStep;
 use crate::column::Sent;
+use crate::export::Treatment;
 use crate::family::{FamilyTable, Shared};
 use crate::group::{CatchUp, Group};
 use crate::pack;
 use crate::paths::{List, Paths};
-use crate::peers::{PeerIdx, Rank};
+use crate::peers::PeerIdx;
 use crate::rib::{Sink, Target};
 use crate::slots::{Addr, Slots};
 
@@ -26,37 +27,38 @@ pub(crate) enum To {
     Only(PeerIdx),
 }
 
-/// What export rules ask of a route's source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SourceKind {
-    External,
-    Internal,
-    Local,
-}
-
 /// A difference to be sent: a route, or with no attributes its withdrawal.
 ///
-/// All that makes up a message is in one number, so that sorting compares numbers: from the top, who gets it (so
-/// that messages for the same members lie together), the attribute set, the kind of source.
+/// What makes up a message is in numbers, so that sorting compares numbers: from the top, who gets it (so that
+/// messages for the same members lie together), the attribute set, the treatment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    pub(crate) key: u64,
+    key: u64,
+    /// ORIGINATOR_ID of a reflected route that brings none.
+    originator: u32,
     pub(crate) slot: u32,
 }
 
 impl Entry {
-    pub(crate) fn new(to: To, attr: AttrId, source: SourceKind, slot: u32) -> Entry {
+    pub(crate) fn new(to: To, attr: AttrId, treatment: Treatment, slot: u32) -> Entry {
         let to = match to {
             To::All => 0,
             To::Except(peer) => 1 << 16 | u64::from(peer.0),
             To::Only(peer) => 2 << 16 | u64::from(peer.0),
         };
-        let source = match source {
-            SourceKind::External => 0,
-            SourceKind::Internal => 1,
-            SourceKind::Local => 2,
+        let (treatment, originator) = match treatment {
+            // Withdrawals look all the same.
+            _ if !attr.is_some() => (0, 0),
+            Treatment::Plain => (0, 0),
+            Treatment::Injected => (1, 0),
+            Treatment::Reflected { originator } => (2, originator),
         };
-        Entry { key: to << 34 | u64::from(attr.0) << 2 | source, slot }
+        Entry { key: to << 34 | u64::from(attr.0) << 2 | treatment, originator, slot }
+    }
+
+    /// Entries that are equal in this make up messages together.
+    pub(crate) fn message(&self) -> u128 {
+        u128::from(self.key) << 32 | u128::from(self.originator)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "takes the key apart")]
@@ -74,23 +76,11 @@ impl Entry {
         AttrId((self.key >> 2) as u32)
     }
 
-    fn source(self) -> SourceKind {
+    fn treatment(self) -> Treatment {
         match self.key & 3 {
-            0 => SourceKind::External,
-            1 => SourceKind::Internal,
-            _ => SourceKind::Local,
-        }
-    }
-}
-
-impl SourceKind {
-    /// As far as export rules look at it.
-    fn rank(self) -> Rank {
-        Rank {
-            local: self == SourceKind::Local,
-            external: self == SourceKind::External,
-            router_id: 0,
-            address: 0,
+            0 => Treatment::Plain,
+            1 => Treatment::Injected,
+            _ => Treatment::Reflected { originator: self.originator },
         }
     }
 }
@@ -220,7 +210,7 @@ impl Group {
             let Some(id) = self.column.take() else { break };
             looked += 1;
             let old = self.column.get(id);
-            let new = self.wanted::<A>(shared, paths, slots.get(id).list());
+            let new = self.wanted::<A>(shared, paths, id, slots.get(id).list());
             scratch.let_go.push(id);
             if !new.same_route(&old) {
                 // The only one in the stream needs no message that is for all but itself.
@@ -245,21 +235,25 @@ impl Group {
     }
 
     /// What the group should have of a prefix.
-    fn wanted<A: Addr>(&self, shared: &Shared, paths: &Paths, list: List) -> Sent {
+    fn wanted<A: Addr>(&self, shared: &Shared, paths: &Paths, slot: u32, list: List) -> Sent {
+        if let Some(default) = self.default_route.filter(|d| d.slot == slot) {
+            return default.sent();
+        }
         let Some(best) = paths.get(list).first() else { return Sent::NOTHING };
-        let rank = shared.peers.rank(best.peer);
+        let (head, rank) = (shared.attrs.head(best.attr), shared.peers.rank(best.peer));
         let rules = &self.rules;
-        if !rules.allow(shared.attrs.head(best.attr), rank) {
+        if !rules.allow(head, rank) {
             return Sent::NOTHING;
         }
-        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(best.attr), rank) else {
+        let treatment = rules.treatment(head, rank);
+        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(best.attr), treatment) else {
             return Sent::NOTHING;
         };
         let canonical = shared.attrs.canonical(best.attr);
         // Rewriting adds less than this; only giants need the exact answer.
         if canonical.as_bytes().len() + 256 > rules.max_message {
             let mut attributes = Vec::new();
-            rules.write_attributes(canonical, rank, next_hop, &mut attributes);
+            rules.write_attributes(canonical, treatment, next_hop, &mut attributes);
             if !rules.shape(&attributes, next_hop).fits(A::MAX_NLRI) {
                 return Sent::NOTHING;
             }
@@ -267,18 +261,22 @@ impl Group {
         Sent { attr: best.attr, source: best.peer, dirty: false }
     }
 
+    /// How the group's members are sent what a column has.
+    pub(crate) fn treatment(&self, shared: &Shared, sent: Sent) -> Treatment {
+        self.rules.treatment(shared.attrs.head(sent.attr), shared.peers.rank(sent.source))
+    }
+
     /// Who must be told what, when a prefix's entry changes. The member that a route is from does not get
     /// it; if it had the one before, that is withdrawn.
     fn differ(&self, shared: &Shared, old: Sent, new: Sent, slot: u32, entries: &mut Vec<Entry>) {
-        let source = kind(shared, new.source);
-        let mut tell = |to, attr| entries.push(Entry::new(to, attr, source, slot));
+        let treatment = self.treatment(shared, new);
+        let mut tell = |to, attr| entries.push(Entry::new(to, attr, treatment, slot));
         let except = |peer| if self.in_stream(peer) { To::Except(peer) } else { To::All };
         if !new.attr.is_some() {
             return tell(except(old.source), AttrId::NONE);
         }
-        // Export rules treat an injected route differently: the same attributes do not make the same message then.
-        let same_kind = (old.source == PeerIdx::LOCAL) == (new.source == PeerIdx::LOCAL);
-        if old.attr == new.attr && same_kind {
+        // Equal attributes make equal messages only where their sources are treated alike.
+        if old.attr == new.attr && self.treatment(shared, old) == treatment {
             if self.in_stream(old.source) {
                 tell(To::Only(old.source), new.attr);
             }
@@ -325,9 +323,9 @@ impl Group {
         scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        scratch.entries.sort_unstable_by_key(|e| e.key);
+        scratch.entries.sort_unstable_by_key(Entry::message);
         let mut to_all = 0;
-        for run in scratch.entries.chunk_by(|a, b| a.key == b.key) {
+        for run in scratch.entries.chunk_by(|a, b| a.message() == b.message()) {
             let Some(first) = run.first() else { continue };
             let target = match first.to() {
                 To::All => Target::Group(self.id),
@@ -374,6 +372,10 @@ impl Group {
 
     /// Gives back what a group without members holds.
     fn teardown_step<A: Addr>(&mut self, shared: &mut Shared, slots: &mut Slots<A>, budget: u32) -> u32 {
+        if let Some(default) = self.default_route.take() {
+            shared.attrs.release(default.attr);
+            slots.let_go(default.slot);
+        }
         while let Some(id) = self.column.take() {
             slots.let_go(id);
         }
@@ -389,15 +391,6 @@ impl Group {
         }
         self.teardown = Some(end);
         end - from
-    }
-}
-
-pub(crate) fn kind(shared: &Shared, source: PeerIdx) -> SourceKind {
-    let rank = shared.peers.rank(source);
-    match (rank.local, rank.external) {
-        (true, _) => SourceKind::Local,
-        (_, true) => SourceKind::External,
-        _ => SourceKind::Internal,
     }
 }
 
@@ -418,10 +411,10 @@ pub(crate) fn write_run<A: Addr>(
     let Some(first) = run.first().filter(|e| e.attr().is_some()) else {
         return pack::withdraw(rules.max_message, prefixes, target, sink);
     };
-    let (attr, rank) = (first.attr(), first.source().rank());
-    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), rank) else { return 0 };
+    let (attr, treatment) = (first.attr(), first.treatment());
+    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), treatment) else { return 0 };
     attributes.clear();
-    rules.write_attributes(shared.attrs.canonical(attr), rank, next_hop, attributes);
+    rules.write_attributes(shared.attrs.canonical(attr), treatment, next_hop, attributes);
     pack::announce(rules.shape(attributes, next_hop), prefixes, target, sink)
 }
 
@@ -431,11 +424,14 @@ mod tests {
 
     #[test]
     fn an_entry_gives_back_what_was_put_into_it() {
+        let reflected = Treatment::Reflected { originator: u32::MAX };
         for to in [To::All, To::Except(PeerIdx(0)), To::Except(PeerIdx(u16::MAX)), To::Only(PeerIdx(7))] {
             for attr in [AttrId::NONE, AttrId(1), AttrId(u32::MAX)] {
-                for source in [SourceKind::External, SourceKind::Internal, SourceKind::Local] {
-                    let entry = Entry::new(to, attr, source, 9);
-                    assert_eq!((entry.to(), entry.attr(), entry.source(), entry.slot), (to, attr, source, 9));
+                for treatment in [Treatment::Plain, Treatment::Injected, reflected] {
+                    let entry = Entry::new(to, attr, treatment, 9);
+                    let expected = if attr.is_some() { treatment } else { Treatment::Plain };
+                    assert_eq!((entry.to(), entry.attr(), entry.slot), (to, attr, 9));
+                    assert_eq!(entry.treatment(), expected);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Update groups: peers that would be sent the same octets for a family share one.
 
 use crate::column::{Column, SlotSet};
+use crate::default_route::DefaultRoute;
 use crate::export::Rules;
 use crate::peers::PeerIdx;
 
@@ -50,6 +51,8 @@ pub(crate) struct Member {
 pub(crate) struct Group {
     pub(crate) id: u32,
     pub(crate) rules: Rules,
+    /// Announced in place of the table's.
+    pub(crate) default_route: Option<DefaultRoute>,
     pub(crate) members: Vec<Member>,
     /// Members in the shared stream, by [`PeerIdx`].
     stream: Vec<u64>,
@@ -69,6 +72,7 @@ impl Group {
         Group {
             id,
             rules,
+            default_route: None,
             members: Vec::new(),
             stream: Vec::new(),
             column: Column::default(),

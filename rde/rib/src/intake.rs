@@ -14,13 +14,16 @@ use ipnet::IpNet;
 use crate::batch::{Batch, HashKey, WITHDRAW, shard_of};
 use crate::flow::Flow;
 use crate::peers::{PeerIdx, PeerInfo};
+use crate::rib::Settings;
 use crate::slots::{Addr, V4, V6};
 
 /// What became of an UPDATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// It was refused because our own AS, identifier or cluster is in it, or the next hop is ours.
+    /// It was refused because our own AS is in it, or the next hop is ours.
     pub looped: bool,
+    /// It was refused because it was reflected before: it is our own, or was in our cluster (RFC 4456 §8).
+    pub reflected: bool,
     /// It was handled as a withdrawal of its routes (RFC 7606 §2).
     pub treated_as_withdraw: bool,
 }
@@ -36,7 +39,7 @@ struct Known {
 /// The way in.
 #[derive(Debug)]
 pub struct Intake {
-    router_id: u32,
+    settings: Settings,
     key: HashKey,
     shards: usize,
     /// Incarnations by their handles; the first is the API's.
@@ -44,9 +47,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// For tables with this BGP identifier, hash key and number of shards.
-    pub fn new(router_id: u32, key: HashKey, shards: usize) -> Intake {
-        Intake { router_id, key, shards: shards.max(1), peers: vec![None] }
+    /// For tables with these settings, this hash key and so many shards.
+    pub fn new(settings: Settings, key: HashKey, shards: usize) -> Intake {
+        Intake { settings, key, shards: shards.max(1), peers: vec![None] }
     }
 
     /// A batch to be filled.
@@ -127,7 +130,7 @@ impl Intake {
                 Some(next_hop) => batch.set(start, next_hop, summary),
                 None => {
                     // What was announced before goes, whatever the reason (RFC 7606 §2).
-                    applied.looped |= !applied.treated_as_withdraw;
+                    applied.looped |= !refused;
                     WITHDRAW
                 }
             };
@@ -142,9 +145,11 @@ impl Intake {
         let info = &known.info;
         let first_as_is_wrong =
             info.enforce_first_as && info.external() && summary.neighbor_as != info.remote_asn;
-        let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as)
-            || summary.originator_id == Some(self.router_id);
-        Applied { looped, treated_as_withdraw: first_as_is_wrong }
+        let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as);
+        let Settings { router_id, cluster_id, .. } = self.settings;
+        let reflected = summary.originator_id == Some(router_id)
+            || summary.cluster_list_len > 0 && canonical.cluster_list().any(|id| id == cluster_id);
+        Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong }
     }
 
     /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).

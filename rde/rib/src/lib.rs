@@ -10,13 +10,14 @@
 //! IPv6 plus its index entry, 8 octets a prefix in each update group. Attributes are held once per
 //! distinct set.
 //!
-//! RFC 4271 §3.2 and §9, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997.
+//! RFC 4271 §3.2 and §9, RFC 4456, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997.
 
 mod attrs;
 mod batch;
 mod catchup;
 mod column;
 mod decide;
+mod default_route;
 mod export;
 mod family;
 mod flow;

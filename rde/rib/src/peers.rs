@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use bgp::FamilySet;
+use bgp::{FamilySet, RemovePrivateAs};
 
 use crate::flow::Flow;
 
@@ -53,6 +53,13 @@ pub struct PeerInfo {
     pub allow_own_as: u8,
     /// It is sent routes as they came (RFC 7947 §2.2). Without meaning for a peer of our own AS.
     pub route_server_client: bool,
+    /// It is a client of ours as a route reflector (RFC 4456 §5). Without meaning for a peer of another AS.
+    pub route_reflector_client: bool,
+    /// What happens to private AS numbers in paths that it is sent, our own apart. Without meaning for a peer of our
+    /// own AS.
+    pub remove_private_as: Option<RemovePrivateAs>,
+    /// It is sent a default route of each of its families, whatever the tables have.
+    pub default_originate: bool,
 }
 
 impl PeerInfo {
@@ -62,13 +69,22 @@ impl PeerInfo {
     }
 }
 
-/// What the decision process looks at.
+/// What the decision process and the export rules look at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rank {
     pub(crate) local: bool,
     pub(crate) external: bool,
+    /// A client of ours as a route reflector.
+    pub(crate) client: bool,
     pub(crate) router_id: u32,
     pub(crate) address: u128,
+}
+
+impl Rank {
+    /// Learned from a peer of our own AS.
+    pub(crate) fn internal(self) -> bool {
+        !self.local && !self.external
+    }
 }
 
 #[derive(Debug)]
@@ -106,6 +122,9 @@ impl Peers {
             enforce_first_as: false,
             allow_own_as: u8::MAX,
             route_server_client: false,
+            route_reflector_client: false,
+            remove_private_as: None,
+            default_originate: false,
         };
         let mut peers = Peers { list: Vec::new() };
         peers.put(PeerIdx::LOCAL, Arc::new(info), Arc::default());
@@ -120,6 +139,7 @@ impl Peers {
         let rank = Rank {
             local: info.label.is_none(),
             external: info.external(),
+            client: info.route_reflector_client && !info.external(),
             router_id: info.router_id,
             address,
         };
@@ -146,7 +166,8 @@ impl Peers {
     }
 
     pub(crate) fn rank(&self, idx: PeerIdx) -> Rank {
-        const NOBODY: Rank = Rank { local: false, external: false, router_id: u32::MAX, address: u128::MAX };
+        const NOBODY: Rank =
+            Rank { local: false, external: false, client: false, router_id: u32::MAX, address: u128::MAX };
         self.get(idx).map_or(NOBODY, |p| p.rank)
     }
 

@@ -284,7 +284,8 @@ impl<A: Addr> View<'_, A> {
         } else {
             // Our own AS is the origin of what is injected without a path.
             let next_hop = self.shared.attrs.next_hop(entry.attr);
-            let out = group.rules.outgoing(canonical, source.rank, next_hop);
+            let treatment = group.treatment(self.shared, entry);
+            let out = group.rules.outgoing(canonical, treatment, next_hop);
             self.matches(Canonical::new(&out.attributes))
         };
         matches.then_some(key)
@@ -319,9 +320,9 @@ pub(crate) fn find<A: Addr>(
     let paths = table.paths.get(table.slots.get(id).list());
     if let QueryTable::AdjRibOut(to) = which {
         let (group, entry) = advertised(table, id, to)?;
-        let rank = shared.peers.rank(entry.source);
-        let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), rank)?;
-        let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), rank, next_hop);
+        let treatment = group.treatment(shared, entry);
+        let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment)?;
+        let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
         let best = paths.first().is_some_and(|p| p.attr == entry.attr && p.peer == entry.source);
         return Some(Found { key: *key, best, attributes: out.attributes, next_hop: out.next_hop });
     }

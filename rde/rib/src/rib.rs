@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bgp::Family;
+use bgp::{Family, FamilySet};
 use ipnet::IpNet;
 
 use crate::attrs::{AttrId, Attrs};
-use crate::batch::{Batch, Change, HashKey, WITHDRAW};
+use crate::batch::{Batch, Change, HashKey, WITHDRAW, shard_of};
 use crate::export::Rules;
 use crate::family::{AHEAD, FamilyTable, Shared};
 use crate::flow::Flow;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub asn: u32,
     /// Our BGP identifier.
     pub router_id: u32,
+    /// Our cluster as a route reflector (RFC 4456 §7).
+    pub cluster_id: u32,
     /// MED counts between routes of different neighbor ASes too.
     pub med_always_compare: bool,
     /// When peers that read slowly are left behind.
@@ -115,6 +117,9 @@ pub struct Rib {
     scratch: Scratch,
     /// Handles of a batch's attribute sets, as far as they were met.
     interned: Vec<AttrId>,
+    cluster_id: u32,
+    /// Families whose default route is in this shard.
+    defaults: FamilySet,
     next_group: u32,
     /// Incarnations whose routes are being removed.
     leaving: Vec<PeerIdx>,
@@ -139,16 +144,22 @@ macro_rules! of_family {
 }
 
 impl Rib {
-    /// Empty tables, with the hash key of the batches that come in.
-    pub fn new(settings: Settings, key: HashKey) -> Rib {
-        let Settings { asn, router_id, med_always_compare, limits } = settings;
+    /// Empty tables, with the hash key of the batches that come in: shard number `shard` of `shards`.
+    pub fn new(settings: Settings, key: HashKey, shard: usize, shards: usize) -> Rib {
+        let Settings { asn, router_id, cluster_id, med_always_compare, limits } = settings;
         let peers = Peers::new(asn, router_id);
+        let here = |hash| shard_of(hash, shards.max(1)) == shard;
+        let defaults = [(V4::FAMILY, key.prefix(V4::ZERO, 0)), (V6::FAMILY, key.prefix(V6::ZERO, 0))];
+        let defaults =
+            defaults.into_iter().filter(|(_, hash)| here(*hash)).map(|(family, _)| family).collect();
         Rib {
             shared: Shared { attrs: Attrs::default(), peers, med_always_compare, limits },
             v4: FamilyTable::new(key.clone()),
             v6: FamilyTable::new(key),
             scratch: Scratch::default(),
             interned: Vec::new(),
+            cluster_id,
+            defaults,
             next_group: 0,
             leaving: Vec::new(),
             pages: Vec::new(),
@@ -161,8 +172,9 @@ impl Rib {
         self.shared.peers.put(peer, Arc::clone(&info), flow);
         for family in families.iter() {
             let id = self.next_group;
-            let rules = Rules::of(&info, family);
-            let made = of_family!(self, family, t => t.enter(id, rules, peer), else false);
+            let mut rules = Rules::of(&info, family, self.cluster_id);
+            rules.default_originate &= self.defaults.contains(family);
+            let made = of_family!(self, family, t => t.enter(&mut self.shared, id, rules, peer), else false);
             self.next_group += u32::from(made);
         }
     }
@@ -364,11 +376,12 @@ impl<A: Addr> FamilyTable<A> {
 
     /// Puts a peer into the group with these rules; makes the group with this id if there is none, and
     /// says whether it did.
-    fn enter(&mut self, id: u32, rules: Rules, peer: PeerIdx) -> bool {
+    fn enter(&mut self, shared: &mut Shared, id: u32, rules: Rules, peer: PeerIdx) -> bool {
         let found = self.groups.iter().position(|g| g.rules == rules && g.teardown.is_none());
         let made = found.is_none();
         if made {
             self.groups.push(Group::new(id, rules));
+            self.originate_default(shared);
         }
         let at = found.unwrap_or(self.groups.len() - 1);
         if let Some(group) = self.groups.get_mut(at) {

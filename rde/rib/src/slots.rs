@@ -158,6 +158,11 @@ impl<A: Addr> Slots<A> {
         Slots { slots: Slab::new(Single), index: Index::default(), key }
     }
 
+    /// The key of all hashes.
+    pub(crate) fn key(&self) -> &HashKey {
+        &self.key
+    }
+
     /// The hash of a prefix, for the calls that want it.
     pub(crate) fn hash(&self, addr: A, len: u8) -> u64 {
         self.key.prefix(addr, len)

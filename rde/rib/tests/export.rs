@@ -47,7 +47,7 @@ impl Sink for Wire {
 
 fn rib() -> Tables {
     let limits = Limits::default();
-    Tables::new(Settings { asn: 65000, router_id: 1, med_always_compare: false, limits }, 1)
+    Tables::new(Settings { asn: 65000, router_id: 1, cluster_id: 1, med_always_compare: false, limits }, 1)
 }
 
 fn peer(asn: u32) -> PeerInfo {
@@ -66,6 +66,9 @@ fn peer(asn: u32) -> PeerInfo {
         enforce_first_as: true,
         allow_own_as: 0,
         route_server_client: false,
+        route_reflector_client: false,
+        remove_private_as: None,
+        default_originate: false,
     }
 }
 

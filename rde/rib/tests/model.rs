@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod model_peer;
+mod net;
 mod tables;
 
 use std::collections::BTreeMap;

@@ -37,8 +37,9 @@ proptest! {
         // Come and go between two pages.
         others in prop::collection::vec(0..300_u32, 0..60),
     ) {
+        let limits = Limits::default();
         let settings =
-            Settings { asn: 65000, router_id: 1, med_always_compare: false, limits: Limits::default() };
+            Settings { asn: 65000, router_id: 1, cluster_id: 1, med_always_compare: false, limits };
         let mut tables = Tables::new(settings, shards);
         let (attributes, next_hop) = (attributes(), NextHop::V4([192, 0, 2, 9].into()));
         for n in &stays {

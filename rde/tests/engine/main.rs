@@ -447,6 +447,7 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         received: [1, 0, 0, 0],
         advertised: [701, 1, 0, 0],
         as_loops: 1,
+        reflection_loops: 0,
         treated_as_withdraw: 1,
         attributes_discarded: 0,
     };

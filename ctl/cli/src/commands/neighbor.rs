@@ -225,6 +225,7 @@ fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
     field(out, "Queued", &format!("{} octets", n.queued_octets))?;
     for (name, count) in [
         ("AS path loops", n.as_loops),
+        ("Reflection loops", n.reflection_loops),
         ("Treated as withdraw", n.treated_as_withdraw),
         ("Attributes dropped", n.attributes_discarded),
     ] {

@@ -67,6 +67,7 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "prefixes": list(&n.prefixes, prefixes),
         "queued_octets": n.queued_octets,
         "as_loops": n.as_loops,
+        "reflection_loops": n.reflection_loops,
         "treated_as_withdraw": n.treated_as_withdraw,
         "attributes_discarded": n.attributes_discarded,
     })

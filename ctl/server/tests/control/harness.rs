@@ -407,6 +407,7 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
         received: [10 * u64::from(n), 1, 0, 0],
         advertised: [5 * u64::from(n), 2, 0, 0],
         as_loops: 4,
+        reflection_loops: 3,
         treated_as_withdraw: 5,
         attributes_discarded: 6,
     };

@@ -50,6 +50,7 @@ async fn prometheus_reads_what_is_going_on() {
         ("bgp_messages_received_total{peer=\"192.0.2.1\",type=\"keepalive\"}", 20),
         ("bgp_rib_adj_out_prefixes{peer=\"192.0.2.1\",afi_safi=\"ipv4_unicast\"}", 5),
         ("bgp_as_path_loop_detected_total{peer=\"192.0.2.1\"}", 4),
+        ("bgp_rr_loop_detected_total{peer=\"192.0.2.1\"}", 3),
     ] {
         assert_eq!(s.get(series), Some(&value), "{series}\n{body}");
     }

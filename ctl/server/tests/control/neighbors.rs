@@ -57,7 +57,8 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     );
     let prefixes: Vec<_> = one.prefixes.iter().map(|p| (p.family.as_str(), p.received, p.sent)).collect();
     assert_eq!(prefixes, [("ipv4_unicast", 10, 5), ("ipv6_unicast", 1, 2)]);
-    assert_eq!((one.as_loops, one.treated_as_withdraw, one.attributes_discarded), (4, 5, 6));
+    assert_eq!((one.as_loops, one.reflection_loops), (4, 3));
+    assert_eq!((one.treated_as_withdraw, one.attributes_discarded), (5, 6));
 }
 
 #[tokio::test]

@@ -66,9 +66,10 @@ impl Feed {
     pub(crate) fn new() -> Feed {
         // Nobody is slow.
         let limits = Limits { soft: u64::MAX, hard: u64::MAX, stalled: u64::MAX };
-        let settings = Settings { asn: 65000, router_id: 1, med_always_compare: false, limits };
+        let settings =
+            Settings { asn: 65000, router_id: 1, cluster_id: 1, med_always_compare: false, limits };
         let key = HashKey::default();
-        Feed { intake: Intake::new(1, key.clone(), 1), rib: Rib::new(settings, key), peers: 0 }
+        Feed { intake: Intake::new(settings, key.clone(), 1), rib: Rib::new(settings, key, 0, 1), peers: 0 }
     }
 
     /// A peer of AS 65001 and so on.
@@ -90,6 +91,9 @@ impl Feed {
             enforce_first_as: true,
             allow_own_as: 0,
             route_server_client: false,
+            route_reflector_client: false,
+            remove_private_as: None,
+            default_originate: false,
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();
         self.rib.peer_up(idx, info, Arc::clone(&flow));

@@ -1,7 +1,7 @@
-//! A small world around the tables: five peers with their own idea of what they were sent, and the plain
+//! A small world around the tables: nine peers with their own idea of what they were sent, and the plain
 //! rules by which they should have been sent it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bgp::aspath::AsPathBuf;
@@ -10,13 +10,16 @@ use bgp::attr::{Origin, PathAttribute};
 use bgp::community::{Community, well_known};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, UpdateBuilder, parse};
-use bgp::{Asn, Family, FamilySet, NextHop};
+use bgp::{Asn, Family, FamilySet, NextHop, RemovePrivateAs, RouterId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use rib::{Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, Sink, Target, best, end_of_rib};
+use rib::{Applied, Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, best, end_of_rib};
 
+use crate::net::Net;
 use crate::tables::Tables;
 
 const ASN: u32 = 65000;
+const ROUTER_ID: u32 = 0x0a00_0001;
+const CLUSTER: u32 = 0x0a00_0009;
 const SELF_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
 const SELF_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 100);
 /// Prefixes from here on are IPv6.
@@ -30,61 +33,14 @@ pub(crate) struct Seen {
     local_pref: Option<u32>,
     med: Option<u32>,
     communities: Vec<u32>,
+    originator: Option<u32>,
+    clusters: Vec<u32>,
 }
 
 /// A route as it was announced.
 #[derive(Debug, Clone)]
 struct Route {
     seen: Seen,
-}
-
-#[derive(Default)]
-struct Net {
-    groups: BTreeMap<u32, BTreeSet<PeerIdx>>,
-    queues: BTreeMap<PeerIdx, VecDeque<Vec<u8>>>,
-    buffer: Vec<u8>,
-    target: Option<Target>,
-    ended: Vec<(PeerIdx, Family)>,
-}
-
-impl Sink for Net {
-    fn begin(&mut self, target: Target) -> &mut Vec<u8> {
-        self.target = Some(target);
-        self.buffer.clear();
-        &mut self.buffer
-    }
-
-    fn end(&mut self) {
-        let to: Vec<PeerIdx> = match self.target.take().unwrap() {
-            Target::Peer(p) => vec![p],
-            Target::Group(g) => self.groups[&g].iter().copied().collect(),
-            Target::GroupExcept(g, p) => self.groups[&g].iter().copied().filter(|q| *q != p).collect(),
-        };
-        for p in to {
-            // Who has gone gets nothing any more.
-            if let Some(q) = self.queues.get_mut(&p) {
-                q.push_back(self.buffer.clone());
-            }
-        }
-    }
-
-    fn join(&mut self, group: u32, peer: PeerIdx) {
-        assert!(self.groups.entry(group).or_default().insert(peer), "joins twice");
-    }
-
-    fn leave(&mut self, group: u32, peer: PeerIdx) {
-        assert!(self.groups.entry(group).or_default().remove(&peer), "leaves what it is not in");
-    }
-
-    fn end_of_rib(&mut self, peer: PeerIdx, family: Family) {
-        self.ended.push((peer, family));
-    }
-
-    fn forgotten(&mut self, _: PeerIdx) {}
-
-    fn is_full(&self) -> bool {
-        false
-    }
 }
 
 #[derive(Default)]
@@ -104,23 +60,45 @@ pub(crate) struct World {
     injected: BTreeMap<u8, Route>,
 }
 
+/// Numbers of the default routes.
+fn is_default(n: u8) -> bool {
+    n == 0 || n == FIRST_V6
+}
+
 fn prefix(n: u8) -> IpNet {
+    let len = |len| if is_default(n) { 0 } else { len };
     if n < FIRST_V6 {
-        Ipv4Net::new(Ipv4Addr::new(10, 0, n, 0), 24).unwrap().into()
+        Ipv4Net::new(Ipv4Addr::new(10, 0, n, 0), len(24)).unwrap().trunc().into()
     } else {
-        Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 0), 48).unwrap().into()
+        Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 0), len(48)).unwrap().trunc().into()
     }
 }
 
 fn number(net: IpNet) -> u8 {
     match net {
+        IpNet::V4(n) if n.prefix_len() == 0 => 0,
+        IpNet::V6(n) if n.prefix_len() == 0 => FIRST_V6,
         IpNet::V4(n) => n.addr().octets()[2],
         IpNet::V6(n) => n.addr().octets()[5],
     }
 }
 
 fn internal(p: usize) -> bool {
-    p >= 3
+    (3..=7).contains(&p)
+}
+
+/// A client of ours as a route reflector.
+fn client(p: usize) -> bool {
+    p == 5 || p == 6
+}
+
+/// It is sent a default route.
+fn default_originate(p: usize) -> bool {
+    p == 4 || p == 8
+}
+
+fn remove_private_as(p: usize) -> Option<RemovePrivateAs> {
+    (p == 8).then_some(RemovePrivateAs::Replace)
 }
 
 fn old_speaker(p: usize) -> bool {
@@ -129,6 +107,10 @@ fn old_speaker(p: usize) -> bool {
 
 fn asn(p: usize) -> u32 {
     if internal(p) { ASN } else { 65001 + p as u32 }
+}
+
+fn router_id(p: usize) -> u32 {
+    10 + p as u32
 }
 
 fn address(p: usize) -> Ipv4Addr {
@@ -159,15 +141,27 @@ fn route(p: Option<usize>, n: u8, variant: u8) -> Route {
     if variant == 7 {
         communities.push(well_known::NO_ADVERTISE);
     }
-    let host = p.map_or(99, |p| 1 + p as u8);
+    let is_internal = p.is_some_and(internal);
+    // From several internal peers, the same attributes and next hop.
+    let host = match p {
+        Some(_) if is_internal && variant % 4 > 1 => 50,
+        Some(p) => 1 + p as u8,
+        None => 99,
+    };
     let next_hop = if n < FIRST_V6 {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
     } else {
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()))
     };
-    let local_pref = p.is_some_and(internal).then_some(100 + u32::from(variant % 2));
+    let local_pref = is_internal.then_some(100 + u32::from(variant % 2));
     let med = (!variant.is_multiple_of(3)).then_some(u32::from(variant % 3));
-    Route { seen: Seen { path, next_hop, local_pref, med, communities } }
+    let (originator, clusters) = match variant {
+        2 | 6 | 10 if is_internal => (Some(77), vec![7, 8]),
+        9 if is_internal => (Some(77), vec![7, CLUSTER]),
+        11 if is_internal => (Some(ROUTER_ID), vec![7]),
+        _ => (None, vec![]),
+    };
+    Route { seen: Seen { path, next_hop, local_pref, med, communities, originator, clusters } }
 }
 
 fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
@@ -181,6 +175,10 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
     list.extend(seen.med.map(PathAttribute::MultiExitDisc));
     list.extend(seen.local_pref.map(PathAttribute::LocalPref));
     list.push(PathAttribute::Communities(seen.communities.iter().map(|c| Community(*c)).collect()));
+    list.extend(seen.originator.map(|id| PathAttribute::OriginatorId(RouterId::from(id))));
+    if !seen.clusters.is_empty() {
+        list.push(PathAttribute::ClusterList(seen.clusters.iter().map(|id| RouterId::from(*id)).collect()));
+    }
     if n >= FIRST_V6 {
         let nlri = nlri.iter().map(|n| (None, prefix(*n))).collect();
         let next_hop = seen.next_hop.into();
@@ -190,11 +188,17 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
 }
 
 impl World {
-    pub(crate) const PEERS: usize = 5;
+    pub(crate) const PEERS: usize = 9;
 
     pub(crate) fn new(shards: u32) -> World {
         let limits = Limits { soft: 200, hard: 600, stalled: 20 };
-        let settings = Settings { asn: ASN, router_id: 0x0a00_0001, med_always_compare: false, limits };
+        let settings = Settings {
+            asn: ASN,
+            router_id: ROUTER_ID,
+            cluster_id: CLUSTER,
+            med_always_compare: false,
+            limits,
+        };
         World {
             rib: Tables::new(settings, shards),
             net: Net::default(),
@@ -212,7 +216,7 @@ impl World {
             label: Some(p as u16),
             remote_asn: asn(p),
             local_asn: ASN,
-            router_id: 10 + p as u32,
+            router_id: router_id(p),
             address: address(p).into(),
             families: context(p).families,
             four_octet_as: !old_speaker(p),
@@ -223,29 +227,29 @@ impl World {
             enforce_first_as: true,
             allow_own_as: 0,
             route_server_client: false,
+            route_reflector_client: client(p),
+            remove_private_as: remove_private_as(p),
+            default_originate: default_originate(p),
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
-        self.net.queues.insert(idx, VecDeque::new());
+        self.net.up(idx);
         self.peers[p] = Peer { idx: Some(idx), ..Peer::default() };
     }
 
     pub(crate) fn down(&mut self, p: usize) {
         if let Some(idx) = self.peers[p].idx.take() {
             self.rib.peer_down(idx);
-            self.net.queues.remove(&idx);
-            self.net.groups.values_mut().for_each(|g| {
-                g.remove(&idx);
-            });
+            self.net.down(idx);
         }
         self.peers[p] = Peer::default();
     }
 
-    fn apply(&mut self, p: usize, message: &UpdateBuilder) {
-        let Some(idx) = self.peers[p].idx else { return };
+    fn apply(&mut self, p: usize, message: &UpdateBuilder) -> Applied {
+        let Some(idx) = self.peers[p].idx else { return Applied::default() };
         let body = message.body(!old_speaker(p));
         let update = parse(&body, &context(p)).unwrap();
         assert!(update.faults.is_empty(), "{:?}", update.faults);
-        self.rib.apply(idx, &update, &context(p));
+        self.rib.apply(idx, &update, &context(p))
     }
 
     pub(crate) fn announce(&mut self, p: usize, prefixes: &[u8], variant: u8) {
@@ -261,8 +265,19 @@ impl World {
                 attributes.push(PathAttribute::As4Path(path));
             }
             let message = UpdateBuilder { announced, attributes, ..UpdateBuilder::default() };
-            self.apply(p, &message);
-            list.iter().for_each(|n| drop(self.peers[p].announced.insert(*n, route.clone())));
+            let applied = self.apply(p, &message);
+            // RFC 4456 §8; what was there before goes.
+            let reflected =
+                route.seen.originator == Some(ROUTER_ID) || route.seen.clusters.contains(&CLUSTER);
+            assert_eq!(applied, Applied { reflected, ..Applied::default() });
+            let announced = &mut self.peers[p].announced;
+            for n in list {
+                if reflected {
+                    announced.remove(&n);
+                } else {
+                    announced.insert(n, route.clone());
+                }
+            }
         }
     }
 
@@ -308,7 +323,7 @@ impl World {
         for (peer, family) in std::mem::take(&mut self.net.ended) {
             let marker = end_of_rib(family);
             self.rib.sent(peer, marker.len() as u64);
-            self.net.queues.get_mut(&peer).unwrap().push_back(marker);
+            self.net.push(peer, marker);
         }
         (0..World::PEERS).for_each(|p| self.read(p));
         did
@@ -317,7 +332,7 @@ impl World {
     fn read(&mut self, p: usize) {
         let peer = &mut self.peers[p];
         let Some(idx) = peer.idx.filter(|_| !peer.stopped) else { return };
-        let queue = std::mem::take(self.net.queues.get_mut(&idx).unwrap());
+        let queue = self.net.read(idx);
         for message in queue {
             self.rib.written(idx, message.len() as u64, self.now);
             peer.take(p, &message);
@@ -359,6 +374,9 @@ impl World {
     }
 
     fn expected_route(&self, p: usize, n: u8) -> Option<Seen> {
+        if default_originate(p) && is_default(n) {
+            return Some(our_default(p, n));
+        }
         let mut sources: Vec<(Option<usize>, &Route)> = (self.peers.iter().enumerate())
             .filter(|(_, peer)| peer.idx.is_some())
             .filter_map(|(q, peer)| Some((Some(q), peer.announced.get(&n)?)))
@@ -366,7 +384,8 @@ impl World {
         sources.extend(self.injected.get(&n).map(|r| (None, r)));
         let candidates: Vec<Candidate> = sources.iter().map(|(q, r)| candidate(*q, r)).collect();
         let (source, route) = sources[best(&candidates, false)?];
-        if source == Some(p) || (internal(p) && source.is_some_and(internal)) {
+        let reflected = internal(p) && source.is_some_and(internal);
+        if source == Some(p) || (reflected && !client(p) && !source.is_some_and(client)) {
             return None;
         }
         let mut seen = route.seen.clone();
@@ -377,8 +396,16 @@ impl World {
         seen.communities.sort_unstable();
         if internal(p) {
             seen.local_pref = Some(seen.local_pref.unwrap_or(100));
+            if let Some(q) = source.filter(|_| reflected) {
+                seen.originator = seen.originator.or(Some(router_id(q)));
+                seen.clusters.insert(0, CLUSTER);
+            }
         } else {
+            if remove_private_as(p).is_some() {
+                seen.path.iter_mut().filter(|a| **a > 64511).for_each(|a| *a = ASN);
+            }
             seen.path.insert(0, ASN);
+            (seen.originator, seen.clusters) = (None, vec![]);
             seen.local_pref = None;
             if source.is_some() {
                 seen.med = None;
@@ -420,6 +447,8 @@ impl Peer {
                 local_pref: a.local_pref(),
                 med: a.med(),
                 communities: a.communities().collect(),
+                originator: a.originator_id(),
+                clusters: a.cluster_list().collect(),
             };
             self.seen.insert(number(net), seen);
         };
@@ -427,6 +456,19 @@ impl Peer {
         for (_, net) in update.mp_reach.iter().flat_map(|n| n.iter()) {
             add(net, update.mp_next_hop.unwrap());
         }
+    }
+}
+
+/// What takes the place of any default route for those who are sent ours.
+fn our_default(p: usize, n: u8) -> Seen {
+    Seen {
+        path: if internal(p) { vec![] } else { vec![ASN] },
+        next_hop: if n < FIRST_V6 { SELF_V4.into() } else { SELF_V6.into() },
+        local_pref: internal(p).then_some(100),
+        med: None,
+        communities: vec![],
+        originator: None,
+        clusters: vec![],
     }
 }
 
@@ -441,8 +483,8 @@ fn candidate(source: Option<usize>, route: &Route) -> Candidate {
         med: seen.med.unwrap_or(0),
         neighbor_as: seen.path[0],
         external: source.is_some_and(|p| !internal(p)),
-        cluster_list_len: 0,
-        router_id: source.map_or(0, |p| 10 + p as u32),
+        cluster_list_len: seen.clusters.len() as u8,
+        router_id: seen.originator.unwrap_or(source.map_or(0, router_id)),
         address: source.map_or(0, |p| address(p).to_ipv6_mapped().to_bits()),
         path_id: 0,
     }

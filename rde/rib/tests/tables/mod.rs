@@ -88,8 +88,10 @@ impl Tables {
     pub(crate) fn new(settings: Settings, shards: u32) -> Tables {
         let key = HashKey::default();
         Tables {
-            intake: Intake::new(settings.router_id, key.clone(), shards as usize),
-            shards: (0..shards).map(|_| Rib::new(settings, key.clone())).collect(),
+            intake: Intake::new(settings, key.clone(), shards as usize),
+            shards: (0..shards as usize)
+                .map(|n| Rib::new(settings, key.clone(), n, shards as usize))
+                .collect(),
             joint: Joint { shards, ..Joint::default() },
         }
     }
