@@ -7,6 +7,8 @@ use std::rc::Rc;
 use lab::peers::{Kind, Peer, Session, Setup};
 use lab::{Error, Host, Lab, Neighbor, Origin, Result, Route, Rustbgpd, Seen, wait};
 
+use crate::lan::lan;
+
 const US: u32 = 65001;
 
 /// A client: its host on the LAN, its AS, what it announces.
@@ -55,19 +57,6 @@ fn expect(what: &str, route: &Seen, mut probe: impl FnMut() -> Result<Option<See
     outcome.map_err(|e| Error::new(format!("{e}\n  should be {route:?}\n  but is   {last:?}")))
 }
 
-/// The hosts of the server and two clients, whose interfaces at the server are one LAN.
-fn lan(lab: &Lab) -> Result<[Rc<Host>; 3]> {
-    let (us, a, b) = (lab.host("us")?, lab.host("a")?, lab.host("b")?);
-    lab.link(&us, &a, &[], &["10.0.1.2/24", "fd00:1::2/64"])?;
-    lab.link(&us, &b, &[], &["10.0.1.3/24", "fd00:1::3/64"])?;
-    us.sh(
-        "ip link add lan type bridge; ip link set dev a master lan; ip link set dev b master lan
-         ip link set lan up; ip addr add 10.0.1.1/24 dev lan; ip addr add fd00:1::1/64 dev lan nodad",
-        &[],
-    )?;
-    Ok([us, a, b])
-}
-
 fn client(kind: Kind, host: &Rc<Host>, n: u8) -> Result<Client> {
     let asn = 65000 + u32::from(n);
     let (addresses, router_id) = match n {
@@ -83,7 +72,7 @@ fn client(kind: Kind, host: &Rc<Host>, n: u8) -> Result<Client> {
 #[test]
 fn rfc7947_2_2_clients_get_each_others_routes_as_they_were_announced() -> Result<()> {
     Lab::run(|lab| {
-        let [us, a, b] = lan(lab)?;
+        let [us, a, b] = lan(lab, ["us", "a", "b"])?;
         let clients = [client(Kind::Bird, &a, 2)?, client(Kind::Frr, &b, 3)?];
         let neighbors = clients.iter().flat_map(|c| c.addresses.map(|a| (a, c.asn)));
         let neighbors: Vec<Neighbor> =

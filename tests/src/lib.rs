@@ -35,7 +35,7 @@ pub use link::Link;
 pub use pairs::Pairs;
 pub use process::{Proc, children_of, is_running};
 pub use rustbgpd::{Neighbor, Rustbgpd, State, binary, engine_threads};
-pub use seen::{Origin, Route, Seen};
+pub use seen::{Origin, Reflection, Route, Seen};
 pub use speaker::{Message, Speaker};
 pub use topology::Lab;
 pub use wait::{wait, wait_for};

@@ -67,6 +67,15 @@ impl Seen {
     }
 }
 
+/// What route reflectors have put on a route (RFC 4456 §8).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reflection {
+    /// ORIGINATOR_ID, where there is one.
+    pub originator: Option<String>,
+    /// CLUSTER_LIST, the nearest one first.
+    pub clusters: Vec<String>,
+}
+
 /// A route that a peer is to originate.
 #[derive(Debug, Clone)]
 pub struct Route {

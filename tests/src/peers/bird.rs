@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Peer, Session, Setup, need};
 use crate::seen::sorted;
-use crate::{Error, Host, Origin, Proc, Result, Route, Seen};
+use crate::{Error, Host, Origin, Proc, Reflection, Result, Route, Seen};
 
 const SOCKET: &str = "/run/bird.ctl";
 
@@ -77,6 +77,14 @@ impl Bird {
         Error::fail(format!("BIRD: {text}"))
     }
 
+    /// What it prints about a prefix, if it has a route for it from a peer.
+    fn show(&self, prefix: &str) -> Result<Option<String>> {
+        let command = format!("show route {prefix} all");
+        let output = self.process.host().output(&["birdc", "-r", "-s", SOCKET, &command])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.contains("BGP.as_path").then_some(text))
+    }
+
     /// The name of the session with `neighbor`.
     fn session(&self, neighbor: IpAddr) -> Result<String> {
         let place = self.setup.sessions.iter().position(|s| s.remote == neighbor);
@@ -95,18 +103,15 @@ impl Peer for Bird {
     }
 
     fn route(&self, prefix: &str) -> Result<Option<Seen>> {
-        let output = self.process.host().output(&[
-            "birdc",
-            "-r",
-            "-s",
-            SOCKET,
-            &format!("show route {prefix} all"),
-        ])?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if !text.contains("BGP.as_path") {
-            return Ok(None);
-        }
-        parse(&text).map(Some)
+        self.show(prefix)?.as_deref().map(parse).transpose()
+    }
+
+    fn reflection(&self, prefix: &str) -> Result<Option<Reflection>> {
+        Ok(self.show(prefix)?.map(|text| Reflection {
+            originator: attribute(&text, "originator_id").map(String::from),
+            clusters: attribute(&text, "cluster_list")
+                .map_or_else(Vec::new, |list| list.split_whitespace().map(String::from).collect()),
+        }))
     }
 
     fn announce(&mut self, route: &Route) -> Result<()> {
@@ -197,11 +202,14 @@ fn static_route(route: &Route) -> String {
     text + "};\n"
 }
 
+/// The value of a path attribute in what `show route all` prints.
+fn attribute<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.trim().strip_prefix("BGP.")?.strip_prefix(name)?.strip_prefix(": "))
+}
+
 /// One route as `show route all` prints it.
 fn parse(text: &str) -> Result<Seen> {
-    let value = |name: &str| -> Option<&str> {
-        text.lines().find_map(|line| line.trim().strip_prefix("BGP.")?.strip_prefix(name)?.strip_prefix(": "))
-    };
+    let value = |name: &str| attribute(text, name);
     let missing = || Error::new(format!("BIRD shows a route without something: {text}"));
     let next_hop = value("next_hop").and_then(|v| v.split(' ').next()).ok_or_else(missing)?;
     let path = value("as_path").unwrap_or_default();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Peer, Session, Setup, need};
 use crate::seen::sorted;
-use crate::{Error, Host, Origin, Proc, Result, Route, Seen};
+use crate::{Error, Host, Origin, Proc, Reflection, Result, Route, Seen};
 
 const FOLDER: &str = "/usr/lib/frr";
 
@@ -61,6 +61,14 @@ impl Frr {
         neighbor.ok_or_else(|| Error::new(format!("FRR has no neighbor {address}")))
     }
 
+    /// The path that it has from elsewhere for a prefix.
+    fn path(&self, prefix: &str) -> Result<Option<Value>> {
+        let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
+        let all = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
+        let paths = all["paths"].as_array().cloned().unwrap_or_default();
+        Ok(paths.into_iter().find(|path| path["peer"]["routerId"] != "0.0.0.0"))
+    }
+
     fn configure(&self, lines: &str) -> Result<()> {
         let lines = lines.lines().filter(|l| !l.trim().is_empty());
         let commands: Vec<&str> = std::iter::once("configure terminal").chain(lines).collect();
@@ -83,10 +91,17 @@ impl Peer for Frr {
     }
 
     fn route(&self, prefix: &str) -> Result<Option<Seen>> {
-        let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
-        let all = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
-        let paths = all["paths"].as_array().cloned().unwrap_or_default();
-        paths.iter().find(|path| path["peer"]["routerId"] != "0.0.0.0").map(parse).transpose()
+        self.path(prefix)?.as_ref().map(parse).transpose()
+    }
+
+    fn reflection(&self, prefix: &str) -> Result<Option<Reflection>> {
+        let text = |value: &Value| value.as_str().map(String::from);
+        Ok(self.path(prefix)?.map(|path| Reflection {
+            originator: text(&path["originatorId"]),
+            clusters: path["clusterList"]["list"]
+                .as_array()
+                .map_or_else(Vec::new, |list| list.iter().filter_map(text).collect()),
+        }))
     }
 
     fn announce(&mut self, route: &Route) -> Result<()> {

@@ -14,7 +14,7 @@ pub use frr::Frr;
 pub use gobgp::GoBgp;
 pub use openbgpd::OpenBgpd;
 
-use crate::{Error, Host, Proc, Result, Route, Seen};
+use crate::{Error, Host, Proc, Reflection, Result, Route, Seen};
 
 /// One session of a peer daemon, from its side.
 #[derive(Debug, Clone)]
@@ -115,6 +115,14 @@ pub trait Peer {
     /// # Errors
     /// When the daemon does not answer, or shows something that the lab does not understand.
     fn route(&self, prefix: &str) -> Result<Option<Seen>>;
+
+    /// What reflection has put on the route that [`Peer::route`] shows. BIRD and FRR.
+    ///
+    /// # Errors
+    /// When the daemon does not answer, or the lab does not ask it for that.
+    fn reflection(&self, _prefix: &str) -> Result<Option<Reflection>> {
+        Error::fail("the lab does not ask this daemon for ORIGINATOR_ID and CLUSTER_LIST")
+    }
 
     /// Announces a further route.
     ///
