@@ -15,7 +15,7 @@ pub(crate) fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
         add_path_receive: bgp::FamilySet::EMPTY,
         add_path_send: bgp::FamilySet::EMPTY,
         max_message: session.max_message,
-        extended_next_hop: false,
+        extended_next_hop: session.extended_next_hop,
         router_id: session.router_id.0,
         local: conn.local,
         remote: conn.remote,

@@ -8,6 +8,7 @@ mod lab_itself;
 mod lan;
 mod life;
 mod misbehaviour;
+mod next_hops;
 mod outbound;
 mod privileges;
 mod reflection;

@@ -269,6 +269,42 @@ fn rfc7947_2_2_1_a_pair_of_ipv6_next_hops_is_kept() {
 }
 
 #[test]
+fn rfc8950_3_ipv4_goes_with_an_ipv6_next_hop_to_who_takes_it_and_to_nobody_else() {
+    let families = FamilySet::EMPTY.with(Family::Ipv4Unicast).with(Family::Ipv6Unicast);
+    let over_ipv6 = |extended_next_hop, info: PeerInfo| PeerInfo {
+        families,
+        extended_next_hop,
+        self_v4: None,
+        self_v6: "2001:db8::1".parse().ok(),
+        ..info
+    };
+    let pair = NextHop::V6Pair("2001:db8::9".parse().unwrap(), "fe80::9".parse().unwrap());
+    let ours = NextHop::V6("2001:db8::1".parse().unwrap());
+    // To: next hop of an IPv4 route that came with a pair of IPv6 ones.
+    let cases = [
+        (over_ipv6(true, peer(65002)), Some(ours)),
+        (over_ipv6(false, peer(65002)), None),
+        (peer(65002), Some(NextHop::V4([192, 0, 2, 100].into()))),
+        // Unchanged within the AS and through a route server, link-local address and all.
+        (over_ipv6(true, peer(65000)), Some(pair)),
+        (over_ipv6(false, peer(65000)), None),
+        (over_ipv6(true, client()), Some(pair)),
+        (client(), None),
+    ];
+    let mut value = vec![0, 1, 1, 32];
+    let NextHop::V6Pair(global, link) = pair else { panic!("a pair") };
+    value.extend(global.octets());
+    value.extend(link.octets());
+    value.extend([0, 24, 203, 0, 113]);
+    let mut list = attributes(&[65001], &[]);
+    write_attribute(&mut list, flags::OPTIONAL, code::MP_REACH_NLRI, &value);
+    for (to, next_hop) in cases {
+        let got = exchange(over_ipv6(true, peer(65001)), to.clone(), &list, &[]);
+        assert_eq!(got.first().map(|(n, _)| *n), next_hop, "{to:?}");
+    }
+}
+
+#[test]
 fn what_only_counts_inside_an_as_reaches_no_route_server_client() {
     let internal = [
         (flags::WELL_KNOWN, code::LOCAL_PREF, vec![0, 0, 0, 200]),

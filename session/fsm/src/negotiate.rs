@@ -1,10 +1,10 @@
 //! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607,
-//! RFC 8654.
+//! RFC 8654, RFC 8950.
 
 use bgp::capability::Capability;
 use bgp::notification::{Notification, code, open_error};
 use bgp::open::{Open, VERSION};
-use bgp::{Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId};
+use bgp::{Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
 
 use crate::settings::{HoldTime, Settings};
 
@@ -19,6 +19,8 @@ pub struct Session {
     pub four_octet_as: bool,
     /// The peer takes ROUTE-REFRESH.
     pub route_refresh: bool,
+    /// Prefixes of IPv4 unicast may have IPv6 next hops, both ways (RFC 8950 §4).
+    pub extended_next_hop: bool,
     /// Largest message that the peer takes, in octets.
     pub max_message: u16,
     /// The peer's BGP identifier.
@@ -39,6 +41,14 @@ pub struct Refusal {
     pub detail: String,
 }
 
+/// RFC 8950 §4: prefixes of IPv4 unicast with IPv6 next hops.
+const IPV4_OVER_IPV6: (Afi, Safi, Afi) = (Afi::IPV4, Safi::UNICAST, Afi::IPV6);
+
+/// Who has both families knows what to do with either kind of next hop.
+fn offers_extended_next_hop(settings: &Settings) -> bool {
+    [Family::Ipv4Unicast, Family::Ipv6Unicast].iter().all(|f| settings.families.contains(*f))
+}
+
 /// The OPEN that we send.
 pub fn our_open(settings: &Settings) -> Open {
     let mut capabilities: Vec<Capability> =
@@ -46,6 +56,9 @@ pub fn our_open(settings: &Settings) -> Open {
     capabilities.push(Capability::RouteRefresh);
     capabilities.push(Capability::FourOctetAs(settings.local_asn.0));
     capabilities.push(Capability::ExtendedMessage);
+    if offers_extended_next_hop(settings) {
+        capabilities.push(Capability::ExtendedNextHop(vec![IPV4_OVER_IPV6]));
+    }
     Open {
         version: VERSION,
         my_as: settings.local_asn.to_two_octets(),
@@ -71,11 +84,18 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
         return Err(no_common_family(settings, theirs));
     }
     let has = |c: Capability| open.capabilities.contains(&c);
+    let takes_ipv6_next_hops = open
+        .capabilities
+        .iter()
+        .any(|c| matches!(c, Capability::ExtendedNextHop(list) if list.contains(&IPV4_OVER_IPV6)));
     Ok(Session {
         hold_time: settings.hold_time.negotiate(hold_time),
         families,
         four_octet_as: open.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
+        extended_next_hop: takes_ipv6_next_hops
+            && offers_extended_next_hop(settings)
+            && families.contains(Family::Ipv4Unicast),
         max_message: if has(Capability::ExtendedMessage) { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE } as u16,
         router_id: open.router_id,
         one_sided: Family::ALL

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bgp::capability::Capability;
-use bgp::{Family, FamilySet, RouterId};
+use bgp::{Afi, Family, FamilySet, RouterId, Safi};
 use common::*;
 use fsm::{ConnId, HoldTime, Input, Outgoing, Output, Peer, SendHold, Settings, State};
 
@@ -172,6 +172,32 @@ fn opens_of_every_shape_lead_to_a_session() {
 }
 
 #[test]
+fn rfc8950_4_ipv6_next_hops_for_ipv4_are_agreed_on_by_both() {
+    let both = FamilySet::EMPTY.with(Family::Ipv4Unicast).with(Family::Ipv6Unicast);
+    let ipv4_over_ipv6 = Capability::ExtendedNextHop(vec![(Afi::IPV4, Safi::UNICAST, Afi::IPV6)]);
+    let of_another_family = Capability::ExtendedNextHop(vec![(Afi::IPV4, Safi(2), Afi::IPV6)]);
+    let now = Instant::now();
+    let ipv6 = Capability::multi_protocol(Family::Ipv6Unicast);
+    let cases = [
+        (both, vec![ipv4_over_ipv6.clone()], true),
+        (both, vec![ipv6.clone(), ipv4_over_ipv6.clone()], true),
+        (both, vec![ipv6, of_another_family], false),
+        (both, vec![], false),
+        (settings().families, vec![ipv4_over_ipv6], false),
+    ];
+    for (families, theirs, agreed) in cases {
+        let ours = Settings { families, ..settings() };
+        let mut peer = accepted(ours, now);
+        let mut open = peer_open();
+        open.capabilities.extend(theirs.clone());
+        receive(&mut peer, now, 0, OPEN, &body(&open));
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        let (_, session) = peer.established().unwrap();
+        assert_eq!(session.extended_next_hop, agreed, "{families:?} {theirs:?}");
+    }
+}
+
+#[test]
 fn rfc9687_a_peer_that_takes_nothing_is_given_up_and_one_that_takes_something_is_not() {
     let seconds = Duration::from_secs;
     // Our hold time and the time that is configured; the peer proposes 30 s, or what ours is if that is more.
@@ -220,7 +246,7 @@ fn rfc4760_8_ipv4_is_implied_only_where_no_family_is_announced() {
     let v4 = FamilySet::EMPTY.with(Family::Ipv4Unicast);
     let v6 = FamilySet::EMPTY.with(Family::Ipv6Unicast);
     let mp = Capability::multi_protocol;
-    let vpn = Capability::MultiProtocol(bgp::Afi(1), bgp::Safi(128));
+    let vpn = Capability::MultiProtocol(Afi(1), Safi(128));
     let cases = [
         (both, vec![], v4),
         (both, vec![mp(Family::Ipv6Unicast)], v6),

@@ -166,15 +166,26 @@ fn configuration(setup: &Setup) -> String {
 
 /// A `protocol bgp`.
 fn protocol(i: usize, s: &Session, asn: u32) -> String {
-    let family = if s.local.is_ipv6() { "ipv6" } else { "ipv4" };
+    let channels = [("ipv4", false), ("ipv6", true)].into_iter().filter(|(_, ipv6)| s.carries(*ipv6));
+    let extended = if s.extended_next_hop { "extended next hop on; " } else { "" };
+    let channels: Vec<String> = channels
+        .map(|(name, ipv6)| {
+            let extended = if ipv6 { "" } else { extended };
+            format!("{name} {{ {extended}import all; export filter own; }};")
+        })
+        .collect();
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();
     let security = if s.ttl_security { "ttl security on; " } else { "" };
     let first = if s.route_server { "enforce first as off; " } else { "" };
     format!(
         "protocol bgp p{i} {{ debug {{ states, events }}; local {} as {asn}; neighbor {} as {}; hold time {};\n  \
          connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}\n  \
-         {family} {{ import all; export filter own; }}; }}\n",
-        s.local, s.remote, s.remote_asn, s.hold_time
+         {} }}\n",
+        s.local,
+        s.remote,
+        s.remote_asn,
+        s.hold_time,
+        channels.join(" ")
     )
 }
 

@@ -181,6 +181,9 @@ fn neighbor(s: &Session) -> String {
     if s.ttl_security {
         text.push_str(&format!(" neighbor {remote} ttl-security hops 1\n"));
     }
+    if s.extended_next_hop {
+        text.push_str(&format!(" neighbor {remote} capability extended-nexthop\n"));
+    }
     if s.route_server {
         text.push_str(&format!(" no neighbor {remote} enforce-first-as\n"));
     }
@@ -199,7 +202,7 @@ fn configuration(setup: &Setup) -> String {
     text.extend(setup.sessions.iter().map(neighbor));
     for ipv6 in [false, true] {
         text.push_str(&format!(" address-family {}\n", family(ipv6)));
-        for session in setup.sessions.iter().filter(|s| s.remote.is_ipv6() == ipv6) {
+        for session in setup.sessions.iter().filter(|s| s.carries(ipv6)) {
             text.push_str(&format!("  neighbor {} activate\n", session.remote));
         }
         for route in setup.routes.iter().filter(|r| r.is_ipv6() == ipv6) {

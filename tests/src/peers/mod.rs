@@ -33,6 +33,8 @@ pub struct Session {
     pub ttl_security: bool,
     /// The daemon under test is a route server: its AS is not in the paths (RFC 7947 §2.2.2.2). FRR and BIRD.
     pub route_server: bool,
+    /// The session carries both families, and IPv4 with IPv6 next hops (RFC 8950). FRR and BIRD.
+    pub extended_next_hop: bool,
 }
 
 impl Session {
@@ -50,6 +52,7 @@ impl Session {
             password: None,
             ttl_security: false,
             route_server: false,
+            extended_next_hop: false,
         })
     }
 
@@ -75,6 +78,17 @@ impl Session {
     pub fn route_server(mut self) -> Self {
         self.route_server = true;
         self
+    }
+
+    /// With both families over IPv6.
+    pub fn extended_next_hop(mut self) -> Self {
+        self.extended_next_hop = true;
+        self
+    }
+
+    /// Whether it carries the family.
+    fn carries(&self, ipv6: bool) -> bool {
+        self.extended_next_hop || self.remote.is_ipv6() == ipv6
     }
 }
 
