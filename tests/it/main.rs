@@ -9,6 +9,7 @@ mod lan;
 mod life;
 mod misbehaviour;
 mod next_hops;
+mod options;
 mod outbound;
 mod privileges;
 mod reflection;

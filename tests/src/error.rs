@@ -65,6 +65,12 @@ impl From<std::num::ParseIntError> for Error {
     }
 }
 
+impl From<std::num::TryFromIntError> for Error {
+    fn from(e: std::num::TryFromIntError) -> Self {
+        Error(e.to_string())
+    }
+}
+
 impl From<String> for Error {
     fn from(e: String) -> Self {
         Error(e)
