@@ -8,6 +8,7 @@ mod lab_itself;
 mod lan;
 mod life;
 mod misbehaviour;
+mod mutations;
 mod next_hops;
 mod options;
 mod outbound;
