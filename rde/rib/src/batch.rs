@@ -5,8 +5,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use bgp::NextHop;
 use bgp::attr::canonical::{Canonical, Summary};
+use bgp::{Family, NextHop};
 use ipnet::IpNet;
 
 use crate::peers::PeerIdx;
@@ -50,13 +50,19 @@ pub(crate) struct Set {
 /// `set` of a change that is a withdrawal.
 pub(crate) const WITHDRAW: u32 = u32::MAX;
 
+/// `set` of what is no change of a route: all routes of the peer are stale from here on.
+pub(crate) const MARK_STALE: u32 = u32::MAX - 1;
+
+/// The same: routes of the peer that are still stale here go.
+pub(crate) const SWEEP_STALE: u32 = u32::MAX - 2;
+
 /// A route announced or withdrawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change<A> {
     pub(crate) hash: u64,
     pub(crate) addr: A,
     pub(crate) path_id: u32,
-    /// Number of the attribute set, or [`WITHDRAW`].
+    /// Number of the attribute set, or [`WITHDRAW`], [`MARK_STALE`], [`SWEEP_STALE`].
     pub(crate) set: u32,
     pub(crate) peer: PeerIdx,
     pub(crate) len: u8,
@@ -129,6 +135,28 @@ impl Batch {
     /// The attributes of a set.
     pub(crate) fn attributes(&self, set: &Set) -> Canonical<'_> {
         Canonical::new(self.octets.get(set.start as usize..set.end as usize).unwrap_or_default())
+    }
+
+    /// All routes of the peer in the family are stale, those apart that are announced behind this.
+    pub fn mark_stale(&mut self, peer: PeerIdx, family: Family) {
+        self.tell_all(peer, family, MARK_STALE);
+    }
+
+    /// Those of the peer's routes go that are still stale here.
+    pub fn sweep_stale(&mut self, peer: PeerIdx, family: Family) {
+        self.tell_all(peer, family, SWEEP_STALE);
+    }
+
+    fn tell_all(&mut self, peer: PeerIdx, family: Family, set: u32) {
+        self.changes += 1;
+        for list in &mut self.shards {
+            let (hash, path_id, len) = (0, 0, 0);
+            match family {
+                Family::Ipv4Unicast => list.v4.push(Change { hash, addr: V4::ZERO, path_id, set, peer, len }),
+                Family::Ipv6Unicast => list.v6.push(Change { hash, addr: V6::ZERO, path_id, set, peer, len }),
+                Family::Ipv4Flowspec | Family::Ipv6Flowspec => {}
+            }
+        }
     }
 
     /// Adds a change of an IPv4 route.

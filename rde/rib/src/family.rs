@@ -1,7 +1,5 @@
 //! The table of one address family: prefixes with their paths, and the update groups that watch them.
 
-use std::collections::VecDeque;
-
 use smallvec::SmallVec;
 
 use crate::attrs::{AttrId, Attrs};
@@ -12,6 +10,7 @@ use crate::paths::{Path, Paths};
 use crate::peers::{PeerIdx, Peers};
 use crate::rib::Limits;
 use crate::slots::{Addr, Slots};
+use crate::walk::Walks;
 
 /// How many changes are looked up ahead.
 pub(crate) const AHEAD: usize = 16;
@@ -26,17 +25,11 @@ pub(crate) struct Shared {
 }
 
 #[derive(Debug)]
-pub(crate) struct Sweep {
-    peer: PeerIdx,
-    cursor: u32,
-}
-
-#[derive(Debug)]
 pub(crate) struct FamilyTable<A> {
     pub(crate) slots: Slots<A>,
     pub(crate) paths: Paths,
     pub(crate) groups: Vec<Group>,
-    sweeps: VecDeque<Sweep>,
+    pub(crate) walks: Walks,
     /// Prefixes with at least one path.
     pub(crate) prefixes: u64,
     /// Paths that were ever removed.
@@ -49,7 +42,7 @@ impl<A: Addr> FamilyTable<A> {
             slots: Slots::new(key),
             paths: Paths::default(),
             groups: Vec::new(),
-            sweeps: VecDeque::new(),
+            walks: Walks::default(),
             prefixes: 0,
             removed: 0,
         }
@@ -84,13 +77,19 @@ impl<A: Addr> FamilyTable<A> {
             Some(id) => id,
             None => self.slots.find_or_make(change.hash, change.addr, change.len),
         };
-        let path = Path { attr, path_id: change.path_id, peer: change.peer };
+        let mark = shared.peers.stale(change.peer, A::FAMILY).mark();
+        let path = Path { attr, path_id: change.path_id, peer: change.peer, mark };
         let mut list = self.slots.get(id).list();
         let paths = self.paths.get_mut(list);
-        let before = paths.first().copied();
+        let before = paths.first().map(Path::route);
         match paths.iter_mut().find(|p| p.peer == path.peer && p.path_id == path.path_id) {
             Some(old) if *old == path => return,
             Some(old) => {
+                let lost = shared.peers.renew(old.peer, A::FAMILY, old.mark);
+                if old.attr == path.attr && !lost {
+                    old.mark = path.mark;
+                    return;
+                }
                 shared.attrs.retain(path.attr, 1);
                 shared.attrs.release(old.attr);
                 *old = path;
@@ -108,7 +107,7 @@ impl<A: Addr> FamilyTable<A> {
             }
         }
         self.decide(shared, id);
-        if self.paths.get(list).first().copied() != before {
+        if self.paths.get(list).first().map(Path::route) != before {
             self.mark(id);
         }
     }
@@ -126,7 +125,7 @@ impl<A: Addr> FamilyTable<A> {
         true
     }
 
-    fn remove(&mut self, shared: &mut Shared, id: u32, at: usize) {
+    pub(crate) fn remove(&mut self, shared: &mut Shared, id: u32, at: usize) {
         let mut list = self.slots.get(id).list();
         let Some(path) = self.paths.get(list).get(at).copied() else { return };
         self.paths.remove(&mut list, at);
@@ -134,6 +133,7 @@ impl<A: Addr> FamilyTable<A> {
         shared.attrs.release(path.attr);
         if let Some(peer) = shared.peers.get_mut(path.peer) {
             peer.received[A::FAMILY as usize] -= 1;
+            peer.stale[A::FAMILY as usize].renew(path.mark);
         }
         self.removed += 1;
         self.prefixes -= u64::from(list.count == 0);
@@ -150,7 +150,7 @@ impl<A: Addr> FamilyTable<A> {
         if paths.len() < 2 {
             return;
         }
-        let candidates: SmallVec<[Candidate; 8]> = paths.iter().map(|p| candidate(shared, p)).collect();
+        let candidates: SmallVec<[Candidate; 8]> = paths.iter().map(|p| candidate::<A>(shared, p)).collect();
         if let Some(at) = best(&candidates, shared.med_always_compare) {
             paths.swap(0, at);
         }
@@ -165,43 +165,18 @@ impl<A: Addr> FamilyTable<A> {
         }
     }
 
-    /// Begins to remove all that a peer announced.
-    pub(crate) fn sweep(&mut self, peer: PeerIdx) {
-        self.sweeps.push_back(Sweep { peer, cursor: 0 });
-    }
-
-    /// Goes on removing, at most `budget` slots; returns how many it looked at.
-    pub(crate) fn sweep_step(&mut self, shared: &mut Shared, budget: u32) -> u32 {
-        let Some(mut sweep) = self.sweeps.pop_front() else { return 0 };
-        let end = sweep.cursor.saturating_add(budget).min(self.slots.len());
-        // Where the peer has nothing any more, there is nothing left to look for.
-        let done = |shared: &Shared| {
-            shared.peers.get(sweep.peer).is_none_or(|p| p.received[A::FAMILY as usize] == 0)
-        };
-        let from = sweep.cursor;
-        while sweep.cursor < end && !done(shared) {
-            while let Some(at) = self.find_path(sweep.cursor, sweep.peer) {
-                self.remove(shared, sweep.cursor, at);
-            }
-            sweep.cursor += 1;
+    /// Decides about the prefix again, if the peer has a path to it.
+    pub(crate) fn decide_again(&mut self, shared: &Shared, id: u32, peer: PeerIdx) {
+        let list = self.slots.get(id).list();
+        let paths = self.paths.get(list);
+        if !paths.iter().any(|p| p.peer == peer) {
+            return;
         }
-        let looked = sweep.cursor - from;
-        if sweep.cursor < self.slots.len() && !done(shared) {
-            self.sweeps.push_front(sweep);
+        let before = paths.first().map(Path::route);
+        self.decide(shared, id);
+        if self.paths.get(list).first().map(Path::route) != before {
+            self.mark(id);
         }
-        looked.max(1)
-    }
-
-    fn find_path(&self, id: u32, peer: PeerIdx) -> Option<usize> {
-        self.paths.get(self.slots.get(id).list()).iter().position(|p| p.peer == peer)
-    }
-
-    pub(crate) fn is_sweeping(&self, peer: PeerIdx) -> bool {
-        self.sweeps.iter().any(|s| s.peer == peer)
-    }
-
-    pub(crate) fn has_sweeps(&self) -> bool {
-        !self.sweeps.is_empty()
     }
 
     pub(crate) fn group_of(&self, peer: PeerIdx) -> Option<&Group> {
@@ -209,11 +184,11 @@ impl<A: Addr> FamilyTable<A> {
     }
 }
 
-fn candidate(shared: &Shared, path: &Path) -> Candidate {
+fn candidate<A: Addr>(shared: &Shared, path: &Path) -> Candidate {
     let head = shared.attrs.head(path.attr);
     let rank = shared.peers.rank(path.peer);
     Candidate {
-        stale: false,
+        stale: shared.peers.stale(path.peer, A::FAMILY).loses(path.mark),
         local_pref: head.local_pref,
         local: rank.local,
         path_len: head.path_len,

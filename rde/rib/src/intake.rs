@@ -139,25 +139,39 @@ impl Intake {
         applied
     }
 
-    /// Whether attributes are acceptable from this peer (RFC 4271 §6.3, §9.1.2; RFC 4456 §8).
+    /// Whether attributes are acceptable from this peer.
     fn check(&self, peer: PeerIdx, canonical: Canonical<'_>, summary: &Summary) -> Applied {
-        let Some(known) = self.known(peer) else { return Applied::default() };
-        let info = &known.info;
-        let first_as_is_wrong =
-            info.enforce_first_as && info.external() && summary.neighbor_as != info.remote_asn;
-        let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as);
         let Settings { router_id, cluster_id, .. } = self.settings;
-        let reflected = summary.originator_id == Some(router_id)
-            || summary.cluster_list_len > 0 && canonical.cluster_list().any(|id| id == cluster_id);
-        Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong }
+        self.known(peer).map_or(Applied::default(), |k| {
+            check(&k.info, [router_id, cluster_id], canonical, summary)
+        })
     }
 
-    /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).
     fn is_ours(&self, peer: PeerIdx, next_hop: NextHop) -> bool {
-        self.known(peer).is_some_and(|k| match next_hop {
-            NextHop::V4(a) => k.info.self_v4 == Some(a),
-            NextHop::V6(a) | NextHop::V6Pair(a, _) => k.info.self_v6 == Some(a),
-        })
+        self.known(peer).is_some_and(|k| is_own(&k.info, next_hop))
+    }
+}
+
+/// Whether attributes are acceptable from a peer (RFC 4271 §6.3, §9.1.2; RFC 4456 §8).
+pub(crate) fn check(
+    info: &PeerInfo,
+    [router_id, cluster_id]: [u32; 2],
+    canonical: Canonical<'_>,
+    summary: &Summary,
+) -> Applied {
+    let first_as_is_wrong =
+        info.enforce_first_as && info.external() && summary.neighbor_as != info.remote_asn;
+    let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as);
+    let reflected = summary.originator_id == Some(router_id)
+        || summary.cluster_list_len > 0 && canonical.cluster_list().any(|id| id == cluster_id);
+    Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong }
+}
+
+/// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).
+pub(crate) fn is_own(info: &PeerInfo, next_hop: NextHop) -> bool {
+    match next_hop {
+        NextHop::V4(a) => info.self_v4 == Some(a),
+        NextHop::V6(a) | NextHop::V6Pair(a, _) => info.self_v6 == Some(a),
     }
 }
 

@@ -34,6 +34,8 @@ mod queue;
 mod rib;
 mod slab;
 mod slots;
+mod stale;
+mod walk;
 
 pub use attrs::{AttrId, Attrs};
 pub use batch::{Batch, HashKey};

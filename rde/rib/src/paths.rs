@@ -14,6 +14,15 @@ pub(crate) struct Path {
     /// The identifier that the peer gave it (RFC 7911), 0 = none.
     pub(crate) path_id: u32,
     pub(crate) peer: PeerIdx,
+    /// Tells whether it is stale (see `stale.rs`).
+    pub(crate) mark: u8,
+}
+
+impl Path {
+    /// What makes it another route to the world.
+    pub(crate) fn route(&self) -> (AttrId, u32, PeerIdx) {
+        (self.attr, self.path_id, self.peer)
+    }
 }
 
 /// Where a prefix's paths are.
@@ -28,7 +37,7 @@ pub(crate) struct List {
 const CHUNK: u32 = 12;
 
 impl Cell for Path {
-    const VACANT: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL };
+    const VACANT: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL, mark: 0 };
 
     fn link(cell: &mut [Path], next: u32) {
         if let Some(path) = cell.first_mut() {
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn lists_keep_their_paths_while_they_grow_and_shrink() {
         let mut paths = Paths::default();
-        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7) };
+        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7), mark: 0 };
         let (mut a, mut b) = (List::default(), List::default());
         for n in 1..=20 {
             assert!(paths.push(&mut a, path(n)));

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use bgp::{FamilySet, RemovePrivateAs};
+use bgp::{Family, FamilySet, RemovePrivateAs};
 
 use crate::flow::Flow;
+use crate::stale::Stale;
 
 /// Handle of one incarnation of a peer's session. A peer that comes back gets another one, so that what is
 /// left of its old routes can be told from its new ones.
@@ -97,16 +98,19 @@ pub(crate) struct Peer {
     pub(crate) flow: Arc<Flow>,
     /// Routes in its Adj-RIB-In, by family number.
     pub(crate) received: [u64; 4],
+    /// Which of them are stale, by family number.
+    pub(crate) stale: [Stale; 4],
 }
 
 /// All incarnations that still have routes somewhere.
 #[derive(Debug)]
 pub(crate) struct Peers {
     list: Vec<Option<Peer>>,
+    identifiers: [u32; 2],
 }
 
 impl Peers {
-    pub(crate) fn new(asn: u32, router_id: u32) -> Peers {
+    pub(crate) fn new(asn: u32, router_id: u32, cluster_id: u32) -> Peers {
         let info = PeerInfo {
             label: None,
             remote_asn: asn,
@@ -126,7 +130,7 @@ impl Peers {
             remove_private_as: None,
             default_originate: false,
         };
-        let mut peers = Peers { list: Vec::new() };
+        let mut peers = Peers { list: Vec::new(), identifiers: [router_id, cluster_id] };
         peers.put(PeerIdx::LOCAL, Arc::new(info), Arc::default());
         peers
     }
@@ -147,7 +151,8 @@ impl Peers {
             self.list.resize_with(idx.index() + 1, || None);
         }
         if let Some(place) = self.list.get_mut(idx.index()) {
-            *place = Some(Peer { info, rank, gone: false, flow, received: [0; 4] });
+            let (received, stale) = ([0; 4], [Stale::default(); 4]);
+            *place = Some(Peer { info, rank, gone: false, flow, received, stale });
         }
     }
 
@@ -169,6 +174,22 @@ impl Peers {
         const NOBODY: Rank =
             Rank { local: false, external: false, client: false, router_id: u32::MAX, address: u128::MAX };
         self.get(idx).map_or(NOBODY, |p| p.rank)
+    }
+
+    /// What of a peer's routes is stale.
+    #[inline]
+    pub(crate) fn stale(&self, idx: PeerIdx, family: Family) -> Stale {
+        self.get(idx).map_or(Stale::default(), |p| p.stale[family as usize])
+    }
+
+    /// A route with this mark is announced again; says whether it was one that loses.
+    pub(crate) fn renew(&mut self, idx: PeerIdx, family: Family, mark: u8) -> bool {
+        self.get_mut(idx).is_some_and(|p| p.stale[family as usize].renew(mark))
+    }
+
+    /// Our BGP identifier, and that of our cluster.
+    pub(crate) fn identifiers(&self) -> [u32; 2] {
+        self.identifiers
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerIdx, &Peer)> {

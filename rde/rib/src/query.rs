@@ -77,6 +77,8 @@ pub struct Found {
     pub key: RouteKey,
     /// It is the best one of its prefix.
     pub best: bool,
+    /// Its peer began anew and has not announced it again.
+    pub stale: bool,
     /// Its attributes in canonical form.
     pub attributes: Vec<u8>,
     /// Its next hop.
@@ -324,7 +326,8 @@ pub(crate) fn find<A: Addr>(
         let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment)?;
         let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
         let best = paths.first().is_some_and(|p| p.attr == entry.attr && p.peer == entry.source);
-        return Some(Found { key: *key, best, attributes: out.attributes, next_hop: out.next_hop });
+        let (attributes, next_hop) = (out.attributes, out.next_hop);
+        return Some(Found { key: *key, best, stale: false, attributes, next_hop });
     }
     let at = paths.iter().position(|p| {
         p.path_id == key.path_id && shared.peers.get(p.peer).is_some_and(|q| q.info.label == key.peer)
@@ -333,6 +336,7 @@ pub(crate) fn find<A: Addr>(
     Some(Found {
         key: *key,
         best: at == 0,
+        stale: shared.peers.stale(path.peer, A::FAMILY).is_stale(path.mark),
         attributes: shared.attrs.canonical(path.attr).as_bytes().to_vec(),
         next_hop: shared.attrs.next_hop(path.attr),
     })

@@ -6,7 +6,7 @@ use bgp::{Family, FamilySet};
 use ipnet::IpNet;
 
 use crate::attrs::{AttrId, Attrs};
-use crate::batch::{Batch, Change, HashKey, WITHDRAW, shard_of};
+use crate::batch::{Batch, Change, HashKey, MARK_STALE, SWEEP_STALE, WITHDRAW, shard_of};
 use crate::export::Rules;
 use crate::family::{AHEAD, FamilyTable, Shared};
 use crate::flow::Flow;
@@ -15,6 +15,7 @@ use crate::group::{CatchUp, Group, Member};
 use crate::peers::{PeerIdx, PeerInfo, Peers};
 use crate::query::{self, Page, PageDone, Query};
 use crate::slots::{Addr, V4, V6};
+use crate::walk::Task;
 
 /// Slots that a step of work looks at before it returns: a millisecond or two.
 const STEP: u32 = 4 * 1024;
@@ -147,7 +148,7 @@ impl Rib {
     /// Empty tables, with the hash key of the batches that come in: shard number `shard` of `shards`.
     pub fn new(settings: Settings, key: HashKey, shard: usize, shards: usize) -> Rib {
         let Settings { asn, router_id, cluster_id, med_always_compare, limits } = settings;
-        let peers = Peers::new(asn, router_id);
+        let peers = Peers::new(asn, router_id, cluster_id);
         let here = |hash| shard_of(hash, shards.max(1)) == shard;
         let defaults = [(V4::FAMILY, key.prefix(V4::ZERO, 0)), (V6::FAMILY, key.prefix(V6::ZERO, 0))];
         let defaults =
@@ -190,8 +191,29 @@ impl Rib {
         self.leaving.push(peer);
         self.v4.leave(peer);
         self.v6.leave(peer);
-        self.v4.sweep(peer);
-        self.v6.sweep(peer);
+        self.v4.walks.begin(peer, Task::Remove);
+        self.v6.walks.begin(peer, Task::Remove);
+    }
+
+    /// All routes of a peer in a family are stale from now on: they stay until they are announced again or swept.
+    /// `loses`: until then they lose against all others in the decision process.
+    pub fn mark_stale(&mut self, peer: PeerIdx, family: Family, loses: bool) {
+        of_family!(self, family, t => t.mark_stale(&mut self.shared, peer, loses), else ());
+    }
+
+    /// Those of the peer's routes go that are stale and not announced again before they are come to.
+    pub fn sweep_stale(&mut self, peer: PeerIdx, family: Family) {
+        of_family!(self, family, t => t.sweep_stale(&self.shared, peer), else ());
+    }
+
+    /// How many routes of a peer are stale, by family number.
+    pub fn stale_routes(&self, peer: PeerIdx) -> [u64; 4] {
+        self.shared.peers.get(peer).map_or([0; 4], |p| p.stale.map(|s| s.count))
+    }
+
+    /// Looks at all that a peer announced again, as stored: whether it may come in, and what is best.
+    pub fn reevaluate(&mut self, peer: PeerIdx, family: Family) {
+        of_family!(self, family, t => t.walks.begin(peer, Task::Evaluate), else ());
     }
 
     /// Sends the whole table of a family again (RFC 2918 §4).
@@ -228,11 +250,11 @@ impl Rib {
         })
     }
 
-    /// A bounded step of what there is to do: removing routes of ended sessions, sending what changed.
+    /// A bounded step of what there is to do: removing routes of ended sessions and stale ones, sending what changed.
     /// Returns whether it did anything; if not, nothing can be done before something comes in.
     pub fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
         let (shared, scratch) = (&mut self.shared, &mut self.scratch);
-        let mut looked = self.v4.sweep_step(shared, STEP) + self.v6.sweep_step(shared, STEP);
+        let mut looked = self.v4.walk_step(shared, STEP) + self.v6.walk_step(shared, STEP);
         looked += self.v4.flush_step(shared, scratch, STEP, now, sink);
         looked += self.v6.flush_step(shared, scratch, STEP, now, sink);
         self.forget_leaving(sink);
@@ -241,7 +263,7 @@ impl Rib {
 
     /// Whether routes of ended sessions are still being removed.
     pub fn is_sweeping(&self) -> bool {
-        self.v4.has_sweeps() || self.v6.has_sweeps()
+        self.v4.walks.remove_any() || self.v6.walks.remove_any()
     }
 
     /// Forgets incarnations that nothing refers to any more.
@@ -252,7 +274,7 @@ impl Rib {
         let quiet = self.v4.groups_are_quiet() && self.v6.groups_are_quiet();
         let (v4, v6, peers) = (&self.v4, &self.v6, &mut self.shared.peers);
         self.leaving.retain(|peer| {
-            let busy = !quiet || v4.is_sweeping(*peer) || v6.is_sweeping(*peer);
+            let busy = !quiet || v4.walks.has(*peer) || v6.walks.has(*peer);
             if !busy {
                 peers.remove(*peer);
                 sink.forgotten(*peer);
@@ -356,7 +378,13 @@ fn apply<A: Addr>(
         for (change, ahead) in some.iter().zip(found) {
             let number = change.set as usize;
             let (Some(set), Some(attr)) = (batch.sets.get(number), interned.get_mut(number)) else {
-                table.withdraw(shared, change, ahead);
+                match change.set {
+                    MARK_STALE => table.mark_stale(shared, change.peer, false),
+                    SWEEP_STALE => table.sweep_stale(shared, change.peer),
+                    _ => {
+                        table.withdraw(shared, change, ahead);
+                    }
+                }
                 continue;
             };
             if !attr.is_some() {

@@ -32,6 +32,19 @@ enum Event {
     },
     WithdrawInjected(u8),
     Refresh(usize),
+    /// A peer begins to announce its routes of a family anew; its old ones lose meanwhile, or they do not.
+    Anew {
+        peer: usize,
+        v6: bool,
+        loses: bool,
+    },
+    /// It has announced all.
+    Sweep {
+        peer: usize,
+        v6: bool,
+    },
+    /// Its routes are looked at again.
+    Reevaluate(usize),
     /// A peer stops or goes on reading.
     Reads(usize, bool),
     /// So many steps of work.
@@ -50,6 +63,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0..24u8, 0..12u8).prop_map(|(prefix, variant)| Event::Inject { prefix, variant }),
         1 => (0..24u8).prop_map(Event::WithdrawInjected),
         1 => peer.clone().prop_map(Event::Refresh),
+        1 => (peer.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(peer, v6, loses)| Event::Anew { peer, v6, loses }),
+        1 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Event::Sweep { peer, v6 }),
+        1 => peer.clone().prop_map(Event::Reevaluate),
         2 => (peer, any::<bool>()).prop_map(|(p, on)| Event::Reads(p, on)),
         5 => (1..4u8).prop_map(Event::Work),
     ]
@@ -73,6 +90,9 @@ proptest! {
                 Event::Inject { prefix, variant } => world.inject(prefix, variant),
                 Event::WithdrawInjected(prefix) => world.withdraw_injected(prefix),
                 Event::Refresh(p) => world.refresh(p),
+                Event::Anew { peer, v6, loses } => world.anew(peer, v6, loses),
+                Event::Sweep { peer, v6 } => world.sweep(peer, v6),
+                Event::Reevaluate(p) => world.reevaluate(p),
                 Event::Reads(p, on) => world.reads(p, on),
                 Event::Work(n) => (0..n).for_each(|_| { world.work(); }),
             }
@@ -83,6 +103,8 @@ proptest! {
             prop_assert_eq!(world.seen(p), &expected, "peer {}", p);
             prop_assert!(world.end_of_rib(p), "peer {} waits for End-of-RIB", p);
             prop_assert_eq!(world.advertised(p), expected.len() as u64, "counted for peer {}", p);
+            let (stale, model) = world.stale(p);
+            prop_assert_eq!(stale, model, "stale of peer {}", p);
         }
         world.all_down();
         prop_assert_eq!(world.left_behind(), rib::Counters::default(), "after all have gone");

@@ -50,6 +50,10 @@ struct Peer {
     seen: BTreeMap<u8, Seen>,
     ended: BTreeSet<Family>,
     announced: BTreeMap<u8, Route>,
+    /// Announced before it began anew, and not since.
+    stale: BTreeSet<u8>,
+    /// Stale routes of IPv4 and of IPv6 lose.
+    loses: [bool; 2],
 }
 
 pub(crate) struct World {
@@ -72,6 +76,10 @@ fn prefix(n: u8) -> IpNet {
     } else {
         Ipv6Net::new(Ipv6Addr::new(0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 0), len(48)).unwrap().trunc().into()
     }
+}
+
+fn family(v6: bool) -> Family {
+    if v6 { Family::Ipv6Unicast } else { Family::Ipv4Unicast }
 }
 
 fn number(net: IpNet) -> u8 {
@@ -270,12 +278,13 @@ impl World {
             let reflected =
                 route.seen.originator == Some(ROUTER_ID) || route.seen.clusters.contains(&CLUSTER);
             assert_eq!(applied, Applied { reflected, ..Applied::default() });
-            let announced = &mut self.peers[p].announced;
+            let peer = &mut self.peers[p];
             for n in list {
+                peer.stale.remove(&n);
                 if reflected {
-                    announced.remove(&n);
+                    peer.announced.remove(&n);
                 } else {
-                    announced.insert(n, route.clone());
+                    peer.announced.insert(n, route.clone());
                 }
             }
         }
@@ -288,7 +297,40 @@ impl World {
         let unreach = PathAttribute::MpUnreach { family: Family::Ipv6Unicast, nlri };
         let attributes = if v6.is_empty() { vec![] } else { vec![unreach] };
         self.apply(p, &UpdateBuilder { withdrawn: nets(&v4), attributes, announced: vec![] });
-        prefixes.iter().for_each(|n| drop(self.peers[p].announced.remove(n)));
+        for n in prefixes {
+            self.peers[p].announced.remove(n);
+            self.peers[p].stale.remove(n);
+        }
+    }
+
+    pub(crate) fn anew(&mut self, p: usize, v6: bool, loses: bool) {
+        let peer = &mut self.peers[p];
+        let Some(idx) = peer.idx else { return };
+        peer.stale.extend(peer.announced.keys().filter(|n| (**n >= FIRST_V6) == v6));
+        peer.loses[usize::from(v6)] = loses;
+        self.rib.mark_stale(idx, family(v6), loses);
+    }
+
+    pub(crate) fn sweep(&mut self, p: usize, v6: bool) {
+        let peer = &mut self.peers[p];
+        let Some(idx) = peer.idx else { return };
+        let (swept, left): (BTreeSet<u8>, BTreeSet<u8>) =
+            std::mem::take(&mut peer.stale).into_iter().partition(|n| (*n >= FIRST_V6) == v6);
+        peer.announced.retain(|n, _| !swept.contains(n));
+        peer.stale = left;
+        self.rib.sweep_stale(idx, family(v6));
+    }
+
+    pub(crate) fn reevaluate(&mut self, p: usize) {
+        if let Some(idx) = self.peers[p].idx {
+            self.rib.reevaluate(idx, Family::Ipv4Unicast);
+            self.rib.reevaluate(idx, Family::Ipv6Unicast);
+        }
+    }
+
+    /// How many routes of the peer are stale, in the tables and here.
+    pub(crate) fn stale(&self, p: usize) -> (u64, u64) {
+        (self.rib.stale(self.peers[p].idx.unwrap()), self.peers[p].stale.len() as u64)
     }
 
     pub(crate) fn inject(&mut self, n: u8, variant: u8) {
@@ -382,7 +424,13 @@ impl World {
             .filter_map(|(q, peer)| Some((Some(q), peer.announced.get(&n)?)))
             .collect();
         sources.extend(self.injected.get(&n).map(|r| (None, r)));
-        let candidates: Vec<Candidate> = sources.iter().map(|(q, r)| candidate(*q, r)).collect();
+        let loses = |q: usize| {
+            let q = &self.peers[q];
+            q.stale.contains(&n) && q.loses[usize::from(n >= FIRST_V6)]
+        };
+        let candidates: Vec<Candidate> = (sources.iter())
+            .map(|(q, r)| Candidate { stale: q.is_some_and(loses), ..candidate(*q, r) })
+            .collect();
         let (source, route) = sources[best(&candidates, false)?];
         let reflected = internal(p) && source.is_some_and(internal);
         if source == Some(p) || (reflected && !client(p) && !source.is_some_and(client)) {

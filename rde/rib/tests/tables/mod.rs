@@ -10,7 +10,8 @@ use bgp::update::{ReadContext, Update};
 use bgp::{Family, NextHop};
 use ipnet::IpNet;
 use rib::{
-    Applied, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Sink, Target,
+    Applied, Batch, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Sink,
+    Target,
 };
 
 /// An intake and its shards.
@@ -119,16 +120,40 @@ impl Tables {
     }
 
     pub(crate) fn inject(&mut self, prefix: IpNet, path_id: u32, attributes: &[u8], next_hop: NextHop) {
-        let mut batch = self.intake.batch();
-        batch.inject(prefix, path_id, attributes, next_hop, summarize(attributes));
-        for (i, rib) in self.shards.iter_mut().enumerate() {
-            rib.apply(&batch, i);
-        }
+        self.change(|batch| batch.inject(prefix, path_id, attributes, next_hop, summarize(attributes)));
     }
 
     pub(crate) fn withdraw_injected(&mut self, prefix: IpNet, path_id: u32) -> bool {
         let shard = self.intake.shard(prefix);
         self.shards[shard].withdraw_injected(prefix, path_id)
+    }
+
+    pub(crate) fn mark_stale(&mut self, peer: PeerIdx, family: Family, loses: bool) {
+        if loses {
+            return self.shards.iter_mut().for_each(|r| r.mark_stale(peer, family, true));
+        }
+        self.change(|batch| batch.mark_stale(peer, family));
+    }
+
+    pub(crate) fn sweep_stale(&mut self, peer: PeerIdx, family: Family) {
+        self.change(|batch| batch.sweep_stale(peer, family));
+    }
+
+    fn change(&mut self, fill: impl FnOnce(&mut Batch)) {
+        let mut batch = self.intake.batch();
+        fill(&mut batch);
+        for (i, rib) in self.shards.iter_mut().enumerate() {
+            rib.apply(&batch, i);
+        }
+    }
+
+    pub(crate) fn reevaluate(&mut self, peer: PeerIdx, family: Family) {
+        self.shards.iter_mut().for_each(|r| r.reevaluate(peer, family));
+    }
+
+    /// Stale routes of a peer.
+    pub(crate) fn stale(&self, peer: PeerIdx) -> u64 {
+        self.shards.iter().flat_map(|r| r.stale_routes(peer)).sum()
     }
 
     pub(crate) fn written(&self, peer: PeerIdx, octets: u64, now: u64) {
