@@ -45,6 +45,9 @@ pub struct SessionPeer {
     pub min_ttl: Option<u8>,
     /// Start administratively down.
     pub shutdown: bool,
+    /// Seconds that we ask for to come back after a restart (RFC 4724 §3), at most 4095; `None`: no graceful
+    /// restart with this peer.
+    pub restart_time: Option<u16>,
     /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
     pub log_level: Option<String>,
 }
@@ -76,6 +79,8 @@ pub struct RdePeer {
     pub remove_private_as: Option<RemovePrivateAs>,
     /// It is sent a default route, whatever the tables have.
     pub default_originate: bool,
+    /// The most seconds that stale routes are kept while the peer restarts (RFC 8538 §4.1).
+    pub stale_routes_time: u16,
 }
 
 /// Rules of the decision process that hold for all peers.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bgp::{Family, NextHop};
+use bgp::{Family, FamilySet, NextHop};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,8 @@ pub struct RouteView {
     pub path_id: u32,
     /// It is the best one of its prefix.
     pub best: bool,
+    /// Its peer began anew and has not announced it again: RFC 4724 §4.2, RFC 7313 §4.
+    pub stale: bool,
     /// ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE.
     pub origin: u8,
     /// AS_PATH.
@@ -177,6 +179,23 @@ pub struct PeerCounters {
     pub treated_as_withdraw: u64,
     /// Attributes discarded (RFC 7606 §2).
     pub attributes_discarded: u64,
+    /// Routes of before its restart, by [`Family`] number.
+    pub stale: [u64; 4],
+    /// The peer's graceful restart, while there is one.
+    pub restart: Option<Restart>,
+    /// Graceful restarts that did not come to their end in time.
+    pub restarts_expired: u64,
+}
+
+/// A graceful restart of a peer that is under way (RFC 4724 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// The peer is back, and its End-of-RIB is waited for.
+    pub back: bool,
+    /// After how many seconds the stale routes go.
+    pub seconds_left: u32,
+    /// Families with routes that are kept as stale.
+    pub families: FamilySet,
 }
 
 /// Counters of the tables, by [`Family`] number.

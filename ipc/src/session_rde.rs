@@ -53,6 +53,8 @@ pub struct Negotiated {
     pub max_message: u16,
     /// IPv4 unicast with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
+    /// What the peer announced about restarts, where both sides announced something.
+    pub graceful: Option<GracefulRestart>,
     /// The peer's BGP identifier.
     pub router_id: Ipv4Addr,
     /// Our end of the connection: the address is "next hop self".
@@ -61,11 +63,29 @@ pub struct Negotiated {
     pub remote: SocketAddr,
 }
 
+/// The peer's graceful restart capability (RFC 4724 §3), as far as it concerns negotiated families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GracefulRestart {
+    /// R bit: the peer has restarted.
+    pub restarting: bool,
+    /// Both sides set the N bit: NOTIFICATIONs and an expired hold timer don't end graceful restart (RFC 8538 §4).
+    pub notification: bool,
+    /// How long the peer's next restart may take, in seconds.
+    pub restart_time: u16,
+    /// The families whose routes are kept over a restart.
+    pub families: FamilySet,
+    /// Those whose forwarding state was kept over the last restart (F bit).
+    pub forwarding: FamilySet,
+}
+
 /// Why a session ended, as far as routes depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownReason {
     /// The peer's routes go.
     Ended,
+    /// The peer is expected back: its routes are kept as stale in the families that it announced for that
+    /// (RFC 4724 §4.2).
+    Restarting,
 }
 
 /// Bulk, session to rde.
@@ -85,6 +105,8 @@ pub enum SessionToRdeBulk {
         /// What to do with the routes.
         reason: DownReason,
     },
+    /// The peer is not expected any more: what is kept of its routes from a session before goes.
+    Forget(PeerId),
     /// UPDATE and ROUTE-REFRESH messages as they were received (payload).
     Received(Vec<Run<Source>>),
 }

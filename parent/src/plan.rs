@@ -148,6 +148,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         min_ttl: min_ttl(n),
         // Without a family, our OPEN would stand for IPv4 unicast.
         shutdown: n.shutdown || served(n).is_empty(),
+        restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
         log_level: n.log_level.map(|l| l.name().to_owned()),
     }
 }
@@ -166,6 +167,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         allow_own_as: n.allow_own_as,
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
+        stale_routes_time: n.graceful_restart.stale_routes_time,
     }
 }
 

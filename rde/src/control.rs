@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use bgp::attr::canonical::summarize;
+use ipc::QueryId;
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, PeerCounters, RdeToControl, Table, TableCounters};
 use ipc::control_rde::{InjectedRoute, RouteFilter};
-use ipc::{PeerId, QueryId};
 use rib::{PageDone, PeerIdx, Query, QueryTable};
 
 use crate::engine::Engine;
@@ -85,17 +85,12 @@ impl Engine {
         }
     }
 
-    /// The peer's session in the tables. A peer without one has no routes.
-    fn idx(&self, peer: PeerId) -> Option<PeerIdx> {
-        Some(self.peers.get(peer)?.session.as_ref()?.idx)
-    }
-
     fn list(&mut self, id: QueryId, table: Table, filter: RouteFilter, after: Option<Cursor>, limit: u32) {
         let table = match table {
             Table::AdjRibIn(None) => Some(QueryTable::AdjRibIn(None)),
-            Table::AdjRibIn(Some(peer)) => self.idx(peer).map(|i| QueryTable::AdjRibIn(Some(i))),
+            Table::AdjRibIn(Some(peer)) => self.peers.place(peer).map(|i| QueryTable::AdjRibIn(Some(i))),
             Table::LocRib => Some(QueryTable::LocRib),
-            Table::AdjRibOut(peer) => self.idx(peer).map(QueryTable::AdjRibOut),
+            Table::AdjRibOut(peer) => self.peers.place(peer).map(QueryTable::AdjRibOut),
         };
         let (Some(table), Some(tables)) = (table, &mut self.tables) else {
             let end = Some(PageEnd { next: None, total: 0 });
@@ -147,16 +142,16 @@ impl Engine {
             adj_rib_out: c.adj_rib_out,
             attribute_sets: c.attribute_sets,
         };
-        let mut routes: HashMap<PeerIdx, ([u64; 4], [u64; 4])> = HashMap::new();
-        for (idx, received, advertised) in &counted.peers {
+        let mut routes: HashMap<PeerIdx, [[u64; 4]; 3]> = HashMap::new();
+        for (idx, figures) in &counted.peers {
             let sum = routes.entry(*idx).or_default();
-            sum.0.iter_mut().zip(received).for_each(|(s, n)| *s += n);
-            sum.1.iter_mut().zip(advertised).for_each(|(s, n)| *s += n);
+            sum.iter_mut().flatten().zip(figures.iter().flatten()).for_each(|(s, n)| *s += n);
         }
+        let now = self.now();
         let mut peers: Vec<PeerCounters> = (self.peers.iter())
             .map(|(peer, p)| {
-                let of = |s: &crate::peers::Session| routes.get(&s.idx).copied();
-                let (received, advertised) = p.session.as_ref().and_then(of).unwrap_or_default();
+                let figures = p.place().and_then(|idx| routes.get(&idx).copied());
+                let [received, advertised, stale] = figures.unwrap_or_default();
                 PeerCounters {
                     peer,
                     received,
@@ -165,6 +160,9 @@ impl Engine {
                     reflection_loops: p.stats.reflection_loops,
                     treated_as_withdraw: p.stats.treated_as_withdraw,
                     attributes_discarded: p.stats.attributes_discarded,
+                    stale,
+                    restart: p.kept.map(|k| k.state(now)),
+                    restarts_expired: p.stats.restarts_expired,
                 }
             })
             .collect();

@@ -9,6 +9,7 @@ pub(crate) struct PeerStats {
     pub(crate) reflection_loops: u64,
     pub(crate) treated_as_withdraw: u64,
     pub(crate) attributes_discarded: u64,
+    pub(crate) restarts_expired: u64,
     faults: FaultLog,
 }
 

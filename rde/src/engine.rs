@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ipc::channel::Sender;
 use ipc::control_rde::RdeToControl;
 use ipc::parent_rde::{ParentToRde, RdeToParent};
-use ipc::session_rde::{RdeToSession, SessionToRde, SessionToRdeBulk, Source};
+use ipc::session_rde::{DownReason, RdeToSession, SessionToRde, SessionToRdeBulk, Source};
 use ipc::{Link, LinkError, Role};
 use rib::{Limits, Settings};
 
@@ -176,6 +176,7 @@ impl Engine {
             }
             Event::Room => self.busy = true,
             Event::Tick => {
+                self.restarts_in_time();
                 self.tables.iter_mut().for_each(Tables::wake);
                 self.busy = true;
             }
@@ -280,7 +281,8 @@ impl Engine {
     fn session_says(&mut self, message: SessionToRdeBulk, payload: Bytes) -> Result<(), LinkError> {
         match message {
             SessionToRdeBulk::PeerUp { source, negotiated } => self.peer_up(source, &negotiated)?,
-            SessionToRdeBulk::PeerDown { source, .. } => self.peer_down(source),
+            SessionToRdeBulk::PeerDown { source, reason } => self.peer_down(source, reason),
+            SessionToRdeBulk::Forget(peer) => self.forget_kept(peer),
             SessionToRdeBulk::Received(runs) => {
                 let mut rest = payload;
                 for run in runs {
@@ -401,7 +403,7 @@ impl Engine {
             .filter_map(|(peer, p)| Some(Source { peer, epoch: p.session.as_ref()?.epoch }))
             .collect();
         for source in up {
-            self.peer_down(source);
+            self.peer_down(source, DownReason::Ended);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update;
 use bgp::{Family, MAX_EXTENDED_MESSAGE};
 use bytes::Bytes;
-use ipc::session_rde::{Negotiated, RdeToSession, Source};
+use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
 use ipc::{LinkError, Role};
 use rib::Applied;
 
@@ -34,25 +34,46 @@ impl Engine {
         // It may have been removed from the configuration while it came up: session is about to end it.
         let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
         let ctx = peers::context(peer, negotiated);
-        let Some(idx) = tables.peer_up(peers::info(peer, negotiated), now) else {
+        let info = peers::info(peer, negotiated);
+        let mut kept = self.peers.entry(source.peer).kept.take();
+        if let Some(k) = kept
+            && !tables.peer_back(k.idx, &info, now)
+        {
+            // Another router: what is kept is not its.
+            tables.peer_down(k.idx);
+            kept = None;
+        }
+        let Some(idx) = kept.map(|k| k.idx).or_else(|| tables.peer_up(info, now)) else {
             let reason = "too many sessions at once".to_owned();
             self.end(source, &Notification::cease(bgp::notification::cease::OUT_OF_RESOURCES), reason);
             return Ok(());
         };
         self.egress.name(idx, Some(source));
-        let session = Session { epoch: source.epoch, idx, ctx, ending: false };
+        let graceful = negotiated.graceful;
+        let session = Session { epoch: source.epoch, idx, ctx, graceful, ending: false };
         self.peers.entry(source.peer).session = Some(session);
+        if let Some(kept) = kept {
+            self.end_of_absence(source, kept, graceful);
+        }
         Ok(())
     }
 
-    pub(crate) fn peer_down(&mut self, source: Source) {
+    pub(crate) fn peer_down(&mut self, source: Source, reason: DownReason) {
         let Some((peer, session)) = self.peers.current(source) else { return };
         peer.session = None;
         peer.consumed = 0;
         self.arrivals.forget(source.peer);
         self.egress.name(session.idx, None);
-        if let Some(tables) = &mut self.tables {
-            tables.peer_down(session.idx);
+        match session.graceful {
+            Some(graceful) if reason == DownReason::Restarting => {
+                self.begin_restart(source, &session, graceful);
+            }
+            _ => {
+                self.peers.entry(source.peer).kept = None;
+                if let Some(tables) = &mut self.tables {
+                    tables.peer_down(session.idx);
+                }
+            }
         }
         self.wake();
     }
@@ -118,6 +139,10 @@ impl Engine {
         let update = update::parse(body, &session.ctx)?;
         let Some(tables) = &mut self.tables else { return Ok(()) };
         let applied = tables.update(session.idx, &update, &session.ctx);
+        if let Some(family) = update.end_of_rib() {
+            self.end_of_rib(source, family);
+            return Ok(());
+        }
         if update.faults.is_empty() && applied == Applied::default() {
             return Ok(());
         }
@@ -142,7 +167,7 @@ impl Engine {
     }
 
     /// The span of a peer's log lines, the same as in session.
-    fn span(&self, source: Source) -> tracing::Span {
+    pub(crate) fn span(&self, source: Source) -> tracing::Span {
         let Some(peer) = self.config.as_ref().and_then(|c| c.peers.get(&source.peer)) else {
             return tracing::Span::none();
         };

@@ -13,6 +13,7 @@ mod ingest;
 mod inputs;
 mod outbox;
 mod peers;
+mod restart;
 mod shard;
 mod tables;
 mod view;

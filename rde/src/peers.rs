@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use bgp::update::ReadContext;
 use ipc::config::RdePeer;
-use ipc::session_rde::{Negotiated, Source};
+use ipc::session_rde::{GracefulRestart, Negotiated, Source};
 use ipc::{Epoch, PeerId};
 use rib::{PeerIdx, PeerInfo};
 
 use crate::counters::PeerStats;
+use crate::restart::Kept;
 
 /// A session that is up.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) epoch: Epoch,
     pub(crate) idx: PeerIdx,
     pub(crate) ctx: ReadContext,
+    /// What the peer said of restarts.
+    pub(crate) graceful: Option<GracefulRestart>,
     /// Session was asked to end it: what still comes in is not looked at.
     pub(crate) ending: bool,
 }
@@ -25,9 +28,18 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
     pub(crate) session: Option<Session>,
+    /// Routes of before its restart.
+    pub(crate) kept: Option<Kept>,
     pub(crate) stats: PeerStats,
     /// Octets dealt with and not yet reported to session.
     pub(crate) consumed: u64,
+}
+
+impl Peer {
+    /// Where its routes are in the tables.
+    pub(crate) fn place(&self) -> Option<PeerIdx> {
+        self.session.as_ref().map(|s| s.idx).or(self.kept.map(|k| k.idx))
+    }
 }
 
 /// All peers that ever had a session.
@@ -52,6 +64,11 @@ impl Peers {
         let peer = self.map.get_mut(&source.peer)?;
         let session = peer.session.clone().filter(|s| s.epoch == source.epoch)?;
         Some((peer, session))
+    }
+
+    /// Where its routes are in the tables, whether it is there or restarts.
+    pub(crate) fn place(&self, id: PeerId) -> Option<PeerIdx> {
+        self.map.get(&id)?.place()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {

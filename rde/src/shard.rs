@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bgp::Family;
+use bgp::{Family, FamilySet};
 use ipc::QueryId;
 use ipc::channel::BATCH;
 use ipc::session_rde::Run;
@@ -33,6 +33,18 @@ pub(crate) enum Command {
         flow: Arc<Flow>,
     },
     PeerDown(PeerIdx),
+    /// The session has ended, and the peer is expected back.
+    PeerAway {
+        peer: PeerIdx,
+        keep: FamilySet,
+        purge: bool,
+    },
+    /// It is.
+    PeerBack {
+        peer: PeerIdx,
+        info: Arc<PeerInfo>,
+        flow: Arc<Flow>,
+    },
     /// Sends a family's table again (RFC 2918 §4).
     Refresh(PeerIdx, Family),
     Apply(Arc<Batch>),
@@ -53,8 +65,8 @@ pub(crate) enum Command {
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) tables: Counters,
-    /// Received and advertised routes of each incarnation, by family number.
-    pub(crate) peers: Vec<(PeerIdx, [u64; 4], [u64; 4])>,
+    /// Received, advertised and stale routes of each incarnation, by family number.
+    pub(crate) peers: Vec<(PeerIdx, [[u64; 4]; 3])>,
 }
 
 /// What a shard says, in order.
@@ -75,6 +87,8 @@ pub(crate) enum Output {
     },
     /// This shard has sent all that was there.
     EndOfRib(PeerIdx, Family),
+    /// What was said so far to this peer was for the session that has ended.
+    Away(PeerIdx),
     /// Nothing of this incarnation is left here.
     Forgotten(PeerIdx),
     /// The oldest batch that was not answered is in.
@@ -136,6 +150,11 @@ impl Shard {
         match command {
             Command::PeerUp { peer, info, flow } => self.rib.peer_up(peer, info, flow),
             Command::PeerDown(peer) => self.rib.peer_down(peer),
+            Command::PeerAway { peer, keep, purge } => {
+                self.rib.peer_away(peer, keep, purge);
+                self.says.push(Output::Away(peer));
+            }
+            Command::PeerBack { peer, info, flow } => self.rib.peer_back(peer, info, flow),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bgp::attr::canonical::Summary;
 use bgp::update::{ReadContext, Update};
-use bgp::{Family, NextHop};
+use bgp::{Family, FamilySet, NextHop};
 use ipc::session_rde::{Run, Source};
 use ipc::{GroupId, QueryId};
 use ipnet::IpNet;
@@ -72,6 +72,8 @@ pub(crate) struct Tables {
     answered: Vec<usize>,
     spare: Vec<Batch>,
     end_of_rib: HashMap<(PeerIdx, Family), usize>,
+    /// Peers that went away in order to come back, and by shard, how often the shard has not heard of it yet.
+    away: HashMap<PeerIdx, Vec<u32>>,
     pages: HashMap<u64, (usize, Vec<PageDone>)>,
     counts: HashMap<u64, (usize, Counted)>,
     pub(crate) backlog: Arc<Backlog>,
@@ -110,6 +112,7 @@ impl Tables {
             answered: vec![0; count],
             spare: Vec::new(),
             end_of_rib: HashMap::new(),
+            away: HashMap::new(),
             pages: HashMap::new(),
             counts: HashMap::new(),
             backlog: Arc::clone(&backlog),
@@ -128,6 +131,27 @@ impl Tables {
     pub(crate) fn peer_down(&mut self, peer: PeerIdx) {
         self.end_of_rib.retain(|(p, _), _| *p != peer);
         self.tell_all(|| Command::PeerDown(peer));
+    }
+
+    /// The session has ended, and the peer is expected back. What is kept, and what goes: [`Rib::peer_away`].
+    pub(crate) fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
+        self.end_of_rib.retain(|(p, _), _| *p != peer);
+        let behind = self.away.entry(peer).or_insert_with(|| vec![0; self.count]);
+        behind.iter_mut().for_each(|n| *n += 1);
+        self.tell_all(|| Command::PeerAway { peer, keep, purge });
+    }
+
+    /// A peer is back; `false`: it is not the same any more, and nothing was done.
+    #[must_use]
+    pub(crate) fn peer_back(&mut self, peer: PeerIdx, info: &PeerInfo, now: u64) -> bool {
+        let Some((info, flow)) = self.intake.peer_back(peer, info, now) else { return false };
+        self.tell_all(|| Command::PeerBack { peer, info: Arc::clone(&info), flow: Arc::clone(&flow) });
+        true
+    }
+
+    /// Removes what is stale of a peer's routes, behind all that came before.
+    pub(crate) fn sweep_stale(&mut self, peer: PeerIdx, family: Family) {
+        self.batch.sweep_stale(peer, family);
     }
 
     pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family) {
@@ -303,9 +327,20 @@ impl Tables {
         let group = |g: u32| GroupId(g.wrapping_mul(count).wrapping_add(shard_number));
         for output in outputs {
             let said = match output {
+                // What was for a session that has ended must not reach the next one.
+                Output::Join { peer, .. } | Output::Leave { peer, .. } | Output::EndOfRib(peer, _)
+                    if self.is_behind(shard, peer) =>
+                {
+                    continue;
+                }
+                Output::Away(peer) => {
+                    self.heard(shard, peer);
+                    continue;
+                }
                 Output::Send { mut runs, octets } => {
                     for run in &mut runs {
                         run.of = match run.of {
+                            Target::Peer(p) if self.is_behind(shard, p) => Target::Peer(PeerIdx::LOCAL),
                             Target::Group(g) => Target::Group(group(g).0),
                             Target::GroupExcept(g, p) => Target::GroupExcept(group(g).0, p),
                             Target::Peer(p) => Target::Peer(p),
@@ -359,6 +394,22 @@ impl Tables {
                 }
             };
             self.said.push_back(said);
+        }
+    }
+
+    /// Whether what the shard says of the peer is of a session before.
+    fn is_behind(&self, shard: usize, peer: PeerIdx) -> bool {
+        !self.away.is_empty() && self.away.get(&peer).is_some_and(|behind| behind.get(shard) != Some(&0))
+    }
+
+    /// The shard has heard that the peer went away.
+    fn heard(&mut self, shard: usize, peer: PeerIdx) {
+        let Some(behind) = self.away.get_mut(&peer) else { return };
+        if let Some(n) = behind.get_mut(shard) {
+            *n -= 1;
+        }
+        if behind.iter().all(|n| *n == 0) {
+            self.away.remove(&peer);
         }
     }
 

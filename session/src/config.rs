@@ -111,6 +111,7 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
             Some(seconds) => SendHold::After(Duration::from_secs(seconds.into())),
         },
         families: peer.families,
+        restart_time: peer.restart_time,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),
     }

@@ -193,13 +193,21 @@ impl Peer {
 
     pub(crate) fn disable(&self, reason: &str) {
         self.state.borrow_mut().disabled = true;
-        self.stop(Notification::cease_with_text(cease::ADMINISTRATIVE_SHUTDOWN, reason));
+        self.end_for_good(Notification::cease_with_text(cease::ADMINISTRATIVE_SHUTDOWN, reason));
+    }
+
+    /// Ends what there is, or what is kept of an earlier session: the peer shall not come back.
+    fn end_for_good(&self, notification: Notification) {
+        if self.epoch.get().is_none() {
+            self.engine.to_rde.event(SessionToRdeBulk::Forget(self.id));
+        }
+        self.stop(notification);
     }
 
     /// The peer is not configured any more.
     pub(crate) fn remove(&self) {
         self.state.borrow_mut().removed = true;
-        self.stop(Notification::cease(cease::PEER_DECONFIGURED));
+        self.end_for_good(Notification::cease(cease::PEER_DECONFIGURED));
     }
 
     pub(crate) fn configure(&self, config: SessionPeer, settings: fsm::Settings) {
@@ -285,7 +293,14 @@ impl Peer {
             }
             Output::Send { conn, message } => send(state, conn, message),
             Output::Up { conn, session } => self.up(state, conn, &session),
-            Output::End { conn, reason, established } => self.end(state, conn, &reason, established),
+            Output::End { conn, reason, established, restarting } => {
+                let down = match (established, restarting) {
+                    (false, _) => None,
+                    (true, false) => Some(DownReason::Ended),
+                    (true, true) => Some(DownReason::Restarting),
+                };
+                self.end(state, conn, &reason, down);
+            }
         }
     }
 
@@ -315,7 +330,9 @@ impl Peer {
         self.engine.to_rde.event(SessionToRdeBulk::PeerUp { source, negotiated: negotiated(session, conn) });
     }
 
-    fn end(&self, state: &mut State, id: ConnId, reason: &Reason, established: bool) {
+    /// A connection is over; `down`: it was a session, and what becomes of its routes.
+    fn end(&self, state: &mut State, id: ConnId, reason: &Reason, down: Option<DownReason>) {
+        let established = down.is_some();
         match reason {
             Reason::Sent { notification, detail } => log_notification("sent", notification, detail),
             Reason::Received(n) => log_notification("received", n, ""),
@@ -331,18 +348,18 @@ impl Peer {
             }
             _ => {}
         }
-        if established {
+        if let Some(down) = down {
             state.stats.flaps += 1;
             state.stats.since = None;
             if let Some(source) = self.source() {
                 self.engine.groups.leave_all(self.id);
-                let reason = DownReason::Ended;
-                self.engine.to_rde.event(SessionToRdeBulk::PeerDown { source, reason });
+                self.engine.to_rde.event(SessionToRdeBulk::PeerDown { source, reason: down });
             }
             self.epoch.set(None);
             // Credit for this session comes too late to be of use; the next one begins with a whole window.
             self.outstanding.set(0);
-            tracing::info!(reason = %reason, "peer session down");
+            let routes_kept = down == DownReason::Restarting;
+            tracing::info!(reason = %reason, routes_kept, "peer session down");
         }
         // After a refusal the waits grow: say so.
         if let Some(until) = state.fsm.next_attempt().filter(|_| state.fsm.state() == fsm::State::Idle) {

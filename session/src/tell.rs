@@ -2,7 +2,7 @@
 
 use bgp::Notification;
 use fsm::Session;
-use ipc::session_rde::Negotiated;
+use ipc::session_rde::{GracefulRestart, Negotiated};
 
 use crate::stream::Conn;
 
@@ -16,9 +16,20 @@ pub(crate) fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
         add_path_send: bgp::FamilySet::EMPTY,
         max_message: session.max_message,
         extended_next_hop: session.extended_next_hop,
+        graceful: session.restart.map(graceful),
         router_id: session.router_id.0,
         local: conn.local,
         remote: conn.remote,
+    }
+}
+
+fn graceful(restart: fsm::Restart) -> GracefulRestart {
+    GracefulRestart {
+        restarting: restart.restarting,
+        notification: restart.notification,
+        restart_time: restart.restart_time,
+        families: restart.families,
+        forwarding: restart.forwarding,
     }
 }
 
@@ -29,12 +40,15 @@ pub(crate) fn names(families: bgp::FamilySet) -> String {
 
 /// A line of log about a NOTIFICATION.
 pub(crate) fn log_notification(direction: &str, n: &Notification, detail: &str) {
+    // What a Hard Reset carries is read like a NOTIFICATION of its own (RFC 8538 §5.2).
+    let inner = n.hard_reset_inner();
+    let told = inner.as_ref().unwrap_or(n);
     tracing::info!(
         code = n.code,
         subcode = n.subcode,
         code_name = n.code_name().unwrap_or("unknown"),
         subcode_name = n.subcode_name().unwrap_or(""),
-        communication = n.shutdown_communication(),
+        communication = told.shutdown_communication(),
         data_len = n.data.len(),
         detail,
         "NOTIFICATION {direction}"

@@ -15,5 +15,6 @@ mod options;
 mod outbound;
 mod privileges;
 mod reflection;
+mod restart;
 mod route_server;
 mod sessions;

@@ -36,9 +36,11 @@ fn shutdown_communication(kind: Kind) -> Result<()> {
         })?;
 
         other.shut_down(Pairs::ours(1), THEIRS)?;
-        let shown = format!("received NOTIFICATION Cease/Administrative Shutdown (6/2): \"{THEIRS}\"");
+        // Of a peer that has the N bit, in a Hard Reset (RFC 8538 §5.2).
+        let shown = format!("Cease/Administrative Shutdown (6/2): \"{THEIRS}\"");
         wait("what the peer said", 5, || {
-            Ok(daemon.neighbor(Pairs::theirs(1))?.last_error.starts_with(&shown))
+            let said = daemon.neighbor(Pairs::theirs(1))?.last_error;
+            Ok(said.starts_with("received NOTIFICATION Cease/") && said.contains(&shown))
         })
         .map_err(|e| format!("{e}: {:?}", daemon.neighbor(Pairs::theirs(1))))?;
         daemon.process().wait_log(&format!("\"communication\":\"{THEIRS}\""), 5)?;

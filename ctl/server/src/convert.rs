@@ -154,6 +154,7 @@ pub(crate) fn route(view: &View, route: RouteView) -> v1::Route {
         has_local_pref: route.local_pref.is_some(),
         has_med: route.med.is_some(),
         link_local_next_hop,
+        stale: route.stale,
     }
 }
 
@@ -208,6 +209,13 @@ pub(crate) fn neighbor(
         state.reflection_loops = c.reflection_loops;
         state.treated_as_withdraw = c.treated_as_withdraw;
         state.attributes_discarded = c.attributes_discarded;
+        state.graceful_restart = c.restart.map(|r| v1::GracefulRestartState {
+            back: r.back,
+            seconds_left: r.seconds_left,
+            families: r.families.iter().map(|f| f.name().to_owned()).collect(),
+            stale_routes: c.stale.iter().sum(),
+        });
+        state.graceful_restarts_expired = c.restarts_expired;
     }
     state
 }

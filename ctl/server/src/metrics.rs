@@ -49,6 +49,7 @@ pub(crate) async fn render(app: &App) -> String {
     write_sessions(&mut text, &peers);
     write_tables(&mut text, &snapshot.counters);
     write_routes(&mut text, &peers);
+    write_restarts(&mut text, &snapshot.counters);
     write_later(&mut text);
     text.finish()
 }
@@ -248,13 +249,20 @@ fn write_routes(text: &mut Text, peers: &[Peer<'_>]) {
     }
 }
 
+/// Graceful restarts of peers.
+fn write_restarts(text: &mut Text, counters: &Counters) {
+    let restarting = || counters.peers.values().filter(|c| c.restart.is_some());
+    text.family("bgp_gr_active_peers", Kind::Gauge, "Peers whose routes are kept as stale.")
+        .sample(&[], count(restarting().count()));
+    text.family("bgp_gr_stale_routes", Kind::Gauge, "Routes of restarting peers that are stale.")
+        .sample(&[], restarting().flat_map(|c| c.stale).sum());
+    text.family("bgp_gr_timer_expired_total", Kind::Counter, "Graceful restarts that took too long.")
+        .sample(&[], counters.peers.values().map(|c| c.restarts_expired).sum());
+}
+
 /// What the manual names and this version does not do: nothing of it happens, so 0 is the truth.
 fn write_later(text: &mut Text) {
     use Kind::{Counter, Gauge};
-    text.family("bgp_gr_active_peers", Gauge, "Peers whose routes are kept as stale.").sample(&[], 0);
-    text.family("bgp_gr_stale_routes", Gauge, "Routes marked stale.").sample(&[], 0);
-    text.family("bgp_gr_timer_expired_total", Counter, "Graceful restart timers that expired.")
-        .sample(&[], 0);
     text.family("bgp_max_prefix_exceeded_total", Counter, "Times a peer exceeded its prefix limit.")
         .sample(&[], 0);
     text.family("bgp_rpki_vrp_count", Gauge, "Validated ROA payloads.")

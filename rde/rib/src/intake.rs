@@ -72,6 +72,26 @@ impl Intake {
         Some(handed)
     }
 
+    /// A peer whose place was kept has another session. `None` where it is not the same peer any more.
+    pub fn peer_back(
+        &mut self,
+        peer: PeerIdx,
+        info: &PeerInfo,
+        now: u64,
+    ) -> Option<(Arc<PeerInfo>, Arc<Flow>)> {
+        let known = self.peers.get_mut(peer.index())?.as_mut()?;
+        // All that a route's rank depends on.
+        let who = |i: &PeerInfo| {
+            let client = i.route_reflector_client;
+            (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, client)
+        };
+        if who(&known.info) != who(info) {
+            return None;
+        }
+        (known.info, known.flow) = (Arc::new(info.clone()), Arc::new(Flow::new(now)));
+        Some((Arc::clone(&known.info), Arc::clone(&known.flow)))
+    }
+
     /// A shard holds nothing of this incarnation any more. When all have said so, its handle is free.
     pub fn forgotten(&mut self, peer: PeerIdx) {
         if let Some(place) = self.peers.get_mut(peer.index())

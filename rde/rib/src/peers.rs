@@ -8,8 +8,8 @@ use bgp::{Family, FamilySet, RemovePrivateAs};
 use crate::flow::Flow;
 use crate::stale::Stale;
 
-/// Handle of one incarnation of a peer's session. A peer that comes back gets another one, so that what is
-/// left of its old routes can be told from its new ones.
+/// Handle of one incarnation of a peer. A peer that comes back gets another one, so that what is left of its old
+/// routes can be told from its new ones; one whose old routes were kept for that takes theirs (RFC 4724 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerIdx(pub(crate) u16);
 
@@ -153,6 +153,13 @@ impl Peers {
         if let Some(place) = self.list.get_mut(idx.index()) {
             let (received, stale) = ([0; 4], [Stale::default(); 4]);
             *place = Some(Peer { info, rank, gone: false, flow, received, stale });
+        }
+    }
+
+    /// The next session of a peer that has kept its place. Who it is has not changed.
+    pub(crate) fn replace(&mut self, idx: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
+        if let Some(peer) = self.get_mut(idx) {
+            (peer.info, peer.flow) = (info, flow);
         }
     }
 

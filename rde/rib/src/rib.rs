@@ -12,7 +12,7 @@ use crate::family::{AHEAD, FamilyTable, Shared};
 use crate::flow::Flow;
 use crate::flush::Scratch;
 use crate::group::{CatchUp, Group, Member};
-use crate::peers::{PeerIdx, PeerInfo, Peers};
+use crate::peers::{Peer, PeerIdx, PeerInfo, Peers};
 use crate::query::{self, Page, PageDone, Query};
 use crate::slots::{Addr, V4, V6};
 use crate::walk::Task;
@@ -169,15 +169,42 @@ impl Rib {
 
     /// A session reached Established; handle and account are those of the `Intake`.
     pub fn peer_up(&mut self, peer: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
-        let families = info.families;
         self.shared.peers.put(peer, Arc::clone(&info), flow);
-        for family in families.iter() {
+        self.enter(peer, &info);
+    }
+
+    /// Begins to send to a peer.
+    fn enter(&mut self, peer: PeerIdx, info: &PeerInfo) {
+        for family in info.families.iter() {
             let id = self.next_group;
-            let mut rules = Rules::of(&info, family, self.cluster_id);
+            let mut rules = Rules::of(info, family, self.cluster_id);
             rules.default_originate &= self.defaults.contains(family);
             let made = of_family!(self, family, t => t.enter(&mut self.shared, id, rules, peer), else false);
             self.next_group += u32::from(made);
         }
+    }
+
+    /// The session ended, and the peer is expected back (RFC 4724 §4.2): nothing is sent to it any more, and what it
+    /// announced is stale. It stays in the families `keep`. `purge`: what was stale before goes there, too.
+    pub fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
+        self.v4.leave(peer);
+        self.v6.leave(peer);
+        for family in Family::ALL {
+            let stays = keep.contains(family);
+            if stays && purge {
+                self.sweep_stale(peer, family);
+            }
+            self.mark_stale(peer, family, true);
+            if !stays {
+                self.sweep_stale(peer, family);
+            }
+        }
+    }
+
+    /// The peer is back in its place, with another session. What it announces replaces what is stale.
+    pub fn peer_back(&mut self, peer: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
+        self.shared.peers.replace(peer, Arc::clone(&info), flow);
+        self.enter(peer, &info);
     }
 
     /// The session ended: nothing is sent to the peer any more, and its routes go in steps of
@@ -338,15 +365,15 @@ impl Rib {
         self.v4.removed + self.v6.removed
     }
 
-    /// The same of all peers.
-    pub fn all_peer_counters(&self) -> Vec<(PeerIdx, [u64; 4], [u64; 4])> {
-        let mut list: Vec<(PeerIdx, [u64; 4], [u64; 4])> =
-            self.shared.peers.iter().map(|(idx, p)| (idx, p.received, [0; 4])).collect();
+    /// Routes received from each peer, sent to it, and stale, by family number.
+    pub fn all_peer_counters(&self) -> Vec<(PeerIdx, [[u64; 4]; 3])> {
+        let figures = |p: &Peer| [p.received, [0; 4], p.stale.map(|s| s.count)];
+        let mut list: Vec<_> = self.shared.peers.iter().map(|(idx, p)| (idx, figures(p))).collect();
         let v4 = self.v4.advertised_each().map(|(p, n)| (p, Family::Ipv4Unicast, n));
         let v6 = self.v6.advertised_each().map(|(p, n)| (p, Family::Ipv6Unicast, n));
         for (peer, family, n) in v4.chain(v6) {
             if let Ok(at) = list.binary_search_by_key(&peer, |(p, ..)| *p)
-                && let Some((_, _, advertised)) = list.get_mut(at)
+                && let Some((_, [_, advertised, _])) = list.get_mut(at)
             {
                 advertised[family as usize] = n;
             }

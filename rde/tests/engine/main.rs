@@ -1,6 +1,7 @@
 //! The route decision engine as a process, with the test as its parent, its session engine and its control.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
+mod restart;
 mod rig;
 mod turns;
 
@@ -450,6 +451,9 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         reflection_loops: 0,
         treated_as_withdraw: 1,
         attributes_discarded: 0,
+        stale: [0; 4],
+        restart: None,
+        restarts_expired: 0,
     };
     let expected = RdeToControl::CountersReply { id: QueryId(8), tables, peers: vec![of_one], last: true };
     assert_eq!(answer, expected);

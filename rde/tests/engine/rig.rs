@@ -78,6 +78,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         allow_own_as: 0,
         remove_private_as: None,
         default_originate: false,
+        stale_routes_time: 300,
     }
 }
 
@@ -114,6 +115,7 @@ pub(crate) fn up(source: Source) -> SessionToRdeBulk {
         add_path_send: FamilySet::EMPTY,
         max_message: 4096,
         extended_next_hop: false,
+        graceful: None,
         router_id: Ipv4Addr::new(10, 0, 0, n),
         local: SocketAddr::new(LOCAL.into(), 179),
         remote: SocketAddr::new(peer(n).address, 30_000),
@@ -197,8 +199,21 @@ impl Rig {
 
     /// A session comes up; its initial routes are all sent when this is over.
     pub(crate) async fn up(&mut self, source: Source) -> Vec<Vec<u8>> {
+        self.up_with(source, |_| ()).await
+    }
+
+    /// The same where something else was agreed on.
+    pub(crate) async fn up_with(
+        &mut self,
+        source: Source,
+        change: impl FnOnce(&mut Negotiated),
+    ) -> Vec<Vec<u8>> {
         self.up.insert(source.peer, source);
-        self.session_says(up(source)).await;
+        let mut message = up(source);
+        if let SessionToRdeBulk::PeerUp { negotiated, .. } = &mut message {
+            change(negotiated);
+        }
+        self.session_says(message).await;
         self.until_end_of_rib(source.peer).await
     }
 
@@ -216,9 +231,13 @@ impl Rig {
     }
 
     pub(crate) async fn down(&mut self, source: Source) {
+        self.down_for(source, DownReason::Ended).await;
+    }
+
+    pub(crate) async fn down_for(&mut self, source: Source, reason: DownReason) {
         self.up.remove(&source.peer);
         self.groups.values_mut().for_each(|members| members.retain(|m| *m != source.peer));
-        self.session_says(SessionToRdeBulk::PeerDown { source, reason: DownReason::Ended }).await;
+        self.session_says(SessionToRdeBulk::PeerDown { source, reason }).await;
     }
 
     /// A peer's messages arrive.

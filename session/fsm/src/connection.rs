@@ -16,6 +16,9 @@ use crate::settings::Settings;
 /// suggested").
 const LARGE_HOLD: Duration = Duration::from_secs(240);
 
+/// How long connections that both sides begin at once may be under way: one try of TCP and the next.
+const CROSSING: Duration = Duration::from_secs(4);
+
 /// A connection. Its OPEN is sent when it is made.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -80,6 +83,13 @@ impl Connection {
             Stage::OpenSent => None,
             Stage::OpenConfirm(session) | Stage::Established { session, .. } => Some(session),
         }
+    }
+
+    /// Whether a further connection from the peer says that it has restarted without our noticing (RFC 4724 §5). Not
+    /// so soon after the beginning of the session: then it is one that was on its way together with this one.
+    pub(crate) fn has_restarted(&self, now: Instant) -> bool {
+        self.uptime(now).is_some_and(|t| t >= CROSSING)
+            && self.session().and_then(|s| s.restart).is_some_and(|r| !r.families.is_empty())
     }
 
     /// How long it has been Established.

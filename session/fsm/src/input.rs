@@ -123,5 +123,7 @@ pub enum Output {
         reason: Reason,
         /// It was Established.
         established: bool,
+        /// It was, and the peer is expected back: its routes are kept as stale (RFC 4724 §4.2).
+        restarting: bool,
     },
 }

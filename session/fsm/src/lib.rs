@@ -24,10 +24,12 @@ mod jitter;
 pub mod negotiate;
 mod peer;
 mod reason;
+mod restart;
 mod settings;
 
 pub use input::{ConnId, Input, Outgoing, Output};
 pub use negotiate::Session;
 pub use peer::{Peer, State};
 pub use reason::Reason;
+pub use restart::Restart;
 pub use settings::{HoldTime, SendHold, Settings};

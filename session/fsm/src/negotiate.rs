@@ -1,11 +1,12 @@
 //! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607,
-//! RFC 8654, RFC 8950.
+//! RFC 8654, RFC 8950; graceful restart in `restart`.
 
 use bgp::capability::Capability;
 use bgp::notification::{Notification, code, open_error};
 use bgp::open::{Open, VERSION};
 use bgp::{Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
 
+use crate::restart::{self, Restart};
 use crate::settings::{HoldTime, Settings};
 
 /// What a session runs with.
@@ -23,6 +24,8 @@ pub struct Session {
     pub extended_next_hop: bool,
     /// Largest message that the peer takes, in octets.
     pub max_message: u16,
+    /// What the peer announced about restarts, where we did so too.
+    pub restart: Option<Restart>,
     /// The peer's BGP identifier.
     pub router_id: RouterId,
     /// Families that only one side announced.
@@ -59,6 +62,7 @@ pub fn our_open(settings: &Settings) -> Open {
     if offers_extended_next_hop(settings) {
         capabilities.push(Capability::ExtendedNextHop(vec![IPV4_OVER_IPV6]));
     }
+    capabilities.extend(settings.restart_time.map(|t| restart::capability(settings.families, t, false)));
     Open {
         version: VERSION,
         my_as: settings.local_asn.to_two_octets(),
@@ -97,6 +101,7 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
             && offers_extended_next_hop(settings)
             && families.contains(Family::Ipv4Unicast),
         max_message: if has(Capability::ExtendedMessage) { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE } as u16,
+        restart: settings.restart_time.and_then(|_| restart::negotiate(&open.capabilities, families)),
         router_id: open.router_id,
         one_sided: Family::ALL
             .into_iter()

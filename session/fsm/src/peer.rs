@@ -1,5 +1,5 @@
 //! The arbiter above a peer's connections: when to connect, which connection survives, how long to wait.
-//! RFC 4271 §6.8 and §8, RFC 6286 §2.3, RFC 4486, RFC 9687.
+//! RFC 4271 §6.8 and §8, RFC 6286 §2.3, RFC 4486, RFC 9687, RFC 4724 §5.
 
 use std::cmp::Ordering;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use crate::input::{ConnId, Input, Outgoing, Output};
 use crate::jitter::Jitter;
 use crate::negotiate::{Session, our_open};
 use crate::reason::Reason;
+use crate::restart;
 use crate::settings::Settings;
 
 /// The longest wait between attempts.
@@ -227,7 +228,7 @@ impl Peer {
             self.opening = Opening::Nothing;
             self.open(now, conn, true, out);
         } else {
-            out.push(Output::End { conn, reason: Reason::Superseded, established: false });
+            out.push(unused(conn, Reason::Superseded));
         }
     }
 
@@ -236,6 +237,10 @@ impl Peer {
     fn accepted(&mut self, now: Instant, conn: ConnId, out: &mut Vec<Output>) {
         if !self.started {
             return refuse(conn, cease::CONNECTION_REJECTED, "the peer is administratively down", out);
+        }
+        if let Some(session) = self.connections.iter().find(|c| c.has_restarted(now)).map(|c| c.id) {
+            // RFC 4724 §5: the peer has forgotten the old one; nothing is sent on it.
+            self.end(now, session, Reason::Superseded, out);
         }
         if self.connections.iter().any(Connection::is_established) {
             // RFC 4271 §6.8: a connection in Established is never closed in favour of a newer one.
@@ -327,6 +332,14 @@ impl Peer {
         if uptime.is_some_and(|t| t >= STABLE) {
             self.refusals = 0;
         }
+        let (reason, restarting) = match connection.session().filter(|_| uptime.is_some()) {
+            Some(session) => {
+                let reason = reason.hardened(session);
+                let restarting = restart::keeps_routes(session, &reason);
+                (reason, restarting)
+            }
+            None => (reason, false),
+        };
         let refused = reason.is_refusal();
         if refused {
             self.refusals = self.refusals.saturating_add(1);
@@ -334,7 +347,7 @@ impl Peer {
         if let Reason::Sent { notification, .. } = &reason {
             out.push(Output::Send { conn: id, message: Outgoing::Notification(notification.clone()) });
         }
-        out.push(Output::End { conn: id, reason, established: uptime.is_some() });
+        out.push(Output::End { conn: id, reason, established: uptime.is_some(), restarting });
         if self.connections.is_empty() {
             if refused {
                 // RFC 4271: after an error the peer goes to Idle, its attempt ends.
@@ -393,5 +406,10 @@ fn refuse(conn: ConnId, subcode: u8, detail: &str, out: &mut Vec<Output>) {
     let message = Outgoing::Notification(notification.clone());
     out.push(Output::Send { conn, message });
     let reason = Reason::Sent { notification, detail: detail.to_owned() };
-    out.push(Output::End { conn, reason, established: false });
+    out.push(unused(conn, reason));
+}
+
+/// The end of a connection that never was a session.
+fn unused(conn: ConnId, reason: Reason) -> Output {
+    Output::End { conn, reason, established: false, restarting: false }
 }

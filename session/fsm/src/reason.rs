@@ -5,6 +5,9 @@ use std::fmt;
 use bgp::notification::Notification;
 use bgp::notification::code::{CEASE, HOLD_TIMER_EXPIRED, SEND_HOLD_TIMER_EXPIRED};
 
+use crate::negotiate::Session;
+use crate::restart;
+
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -19,7 +22,7 @@ pub enum Reason {
     Received(Notification),
     /// The TCP connection broke, with the error's text.
     Lost(String),
-    /// It was not needed any more when it came up; nothing was sent.
+    /// It was not needed any more when it came up, or the peer began another one after a restart; nothing was sent.
     Superseded,
 }
 
@@ -33,19 +36,34 @@ impl Reason {
         }
     }
 
+    /// The same, with the NOTIFICATION that such a session must be sent for it (RFC 8538 §5.1).
+    pub(crate) fn hardened(self, session: &Session) -> Reason {
+        match self {
+            Reason::Sent { notification, detail } => {
+                Reason::Sent { notification: restart::hardened(session, notification), detail }
+            }
+            other => other,
+        }
+    }
+
     /// Whether a speaker refused the other one's protocol, so that trying again at once would only repeat
     /// it. Collisions, expired timers and resets that are meant to be followed by a new session do not count.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Reason::Sent { notification: n, .. } | Reason::Received(n) => match n.code {
+            Reason::Sent { notification: n, .. } | Reason::Received(n) => match cause(n) {
                 // Administrative Reset, Other Configuration Change, Connection Collision Resolution
                 // (RFC 4486 §4).
-                CEASE => !matches!(n.subcode, 4 | 6 | 7),
-                code => !matches!(code, HOLD_TIMER_EXPIRED | SEND_HOLD_TIMER_EXPIRED),
+                (CEASE, subcode) => !matches!(subcode, 4 | 6 | 7),
+                (code, _) => !matches!(code, HOLD_TIMER_EXPIRED | SEND_HOLD_TIMER_EXPIRED),
             },
             Reason::Lost(_) | Reason::Superseded => false,
         }
     }
+}
+
+/// Code and subcode: of a Hard Reset, those of what it carries.
+fn cause(n: &Notification) -> (u8, u8) {
+    n.hard_reset_inner().map_or((n.code, n.subcode), |inner| (inner.code, inner.subcode))
 }
 
 impl fmt::Display for Reason {

@@ -84,6 +84,8 @@ pub struct Settings {
     pub send_hold: SendHold,
     /// Families to offer.
     pub families: FamilySet,
+    /// How long we may be away over a restart, in seconds (RFC 4724 §3); `None`: no graceful restart.
+    pub restart_time: Option<u16>,
     /// Never connect, only accept.
     pub passive: bool,
     /// Time between attempts to connect, before jitter and back-off.
@@ -99,7 +101,8 @@ impl Settings {
     /// Whether a session that was opened with `self` is another one with `new`: something differs that the
     /// OPEN carries or checks.
     pub fn needs_reset(&self, new: &Settings) -> bool {
-        let opened = |s: &Settings| (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families);
+        let opened =
+            |s: &Settings| (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, s.restart_time);
         opened(self) != opened(new)
     }
 }
@@ -115,6 +118,7 @@ impl Default for Settings {
             keepalive: None,
             send_hold: SendHold::Standard,
             families: FamilySet::EMPTY.with(bgp::Family::Ipv4Unicast),
+            restart_time: None,
             passive: false,
             connect_retry: Duration::from_secs(5),
         }

@@ -67,6 +67,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         connect_retry: 5,
         min_ttl: None,
         shutdown: false,
+        restart_time: None,
         log_level: None,
     }
 }

@@ -21,15 +21,18 @@ impl Bird {
     /// # Errors
     /// When it is not installed or refuses the configuration.
     pub fn start(host: &Rc<Host>, setup: &Setup) -> Result<Self> {
-        let process = Self::launch(host, &configuration(setup))?;
+        let restarts = setup.sessions.iter().any(|s| s.restart_time.is_some());
+        let process = Self::launch(host, &configuration(setup), restarts)?;
         Ok(Bird { process, setup: setup.clone() })
     }
 
-    /// Starts the process and waits until it answers.
-    fn launch(host: &Rc<Host>, text: &str) -> Result<Proc> {
+    /// Starts the process and waits until it answers; `restarted`: it takes itself for one that has restarted.
+    fn launch(host: &Rc<Host>, text: &str, restarted: bool) -> Result<Proc> {
         need("bird", "bird2")?;
         let file = host.write("bird.conf", text)?;
-        let mut process = host.spawn("bird", &["bird", "-f", "-c", &file, "-s", SOCKET])?;
+        let mut argv = vec!["bird", "-f", "-c", &file, "-s", SOCKET];
+        argv.extend(restarted.then_some("-R"));
+        let mut process = host.spawn("bird", &argv)?;
         process.wait_ready(|p| Ok(birdc(p.host(), "show status")?.contains("up and running")))?;
         Ok(process)
     }
@@ -150,6 +153,9 @@ fn birdc(host: &Host, command: &str) -> Result<String> {
 /// The configuration file.
 fn configuration(setup: &Setup) -> String {
     let mut text = format!("router id {};\nlog stderr all;\nprotocol device {{}}\n", setup.router_id);
+    if setup.sessions.iter().any(|s| s.restart_time.is_some()) {
+        text.push_str("graceful restart wait 10;\n");
+    }
     for (name, ipv6) in [("4", false), ("6", true)] {
         text.push_str(&format!("protocol static s{name} {{ ipv{name};\n"));
         for route in setup.routes.iter().filter(|r| r.is_ipv6() == ipv6) {
@@ -176,10 +182,12 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
         .collect();
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();
     let security = if s.ttl_security { "ttl security on; " } else { "" };
+    let restart = s.restart_time.map(|n| format!("graceful restart on; graceful restart time {n}; "));
+    let restart = restart.unwrap_or_default();
     let first = if s.route_server { "enforce first as off; " } else { "" };
     format!(
         "protocol bgp p{i} {{ debug {{ states, events }}; local {} as {asn}; neighbor {} as {}; hold time {};\n  \
-         connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}\n  \
+         connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}{restart}\n  \
          {} }}\n",
         s.local,
         s.remote,

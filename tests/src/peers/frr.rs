@@ -86,6 +86,11 @@ impl Peer for Frr {
         self.zebra.stop().map(drop)
     }
 
+    fn crash(&mut self) -> Result<()> {
+        self.bgpd.kill()?;
+        self.zebra.kill().map(drop)
+    }
+
     fn established(&self, neighbor: IpAddr) -> Result<bool> {
         Ok(self.neighbor(neighbor)?["bgpState"] == "Established")
     }
@@ -199,6 +204,13 @@ fn configuration(setup: &Setup) -> String {
          no bgp network import-check\n",
         setup.asn, setup.router_id
     ));
+    if let Some(seconds) = setup.sessions.iter().find_map(|s| s.restart_time) {
+        text.push_str(&format!(
+            " bgp graceful-restart\n bgp graceful-restart preserve-fw-state\n \
+             bgp graceful-restart restart-time {seconds}\n bgp graceful-restart stalepath-time 60\n \
+             bgp graceful-restart select-defer-time 10\n"
+        ));
+    }
     text.extend(setup.sessions.iter().map(neighbor));
     for ipv6 in [false, true] {
         text.push_str(&format!(" address-family {}\n", family(ipv6)));

@@ -27,7 +27,10 @@ impl GoBgp {
         need("gobgpd", "gobgpd")?;
         let file = host.write("gobgp.conf", &configuration(setup))?;
         let options = ["-l", "debug", "-p", "--pprof-disable", "--api-hosts", "127.0.0.1:50051"];
-        let argv: Vec<&str> = ["gobgpd", "-t", "toml", "-f", &file].into_iter().chain(options).collect();
+        let restarts = setup.sessions.iter().any(|s| s.restart_time.is_some());
+        let restarted = restarts.then_some("--graceful-restart");
+        let argv: Vec<&str> =
+            ["gobgpd", "-t", "toml", "-f", &file].into_iter().chain(options).chain(restarted).collect();
         let mut process = host.spawn("gobgp", &argv)?;
         process.wait_ready(|p| Ok(p.host().output(&["gobgp", "-j", "neighbor"])?.status.success()))?;
         let mut daemon = GoBgp { process, setup: setup.clone() };
@@ -142,6 +145,13 @@ fn neighbor(s: &Session) -> String {
         (s.hold_time / 3).max(1),
         family(s.local.is_ipv6()),
     );
+    if let Some(seconds) = s.restart_time {
+        text.push_str(&format!(
+            "    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n  \
+             [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {seconds}\n    \
+             deferral-time = 10\n    notification-enabled = true\n"
+        ));
+    }
     if s.ttl_security {
         text.push_str("  [neighbors.ttl-security.config]\n    enabled = true\n    ttl-min = 255\n");
     }

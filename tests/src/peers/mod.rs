@@ -35,6 +35,9 @@ pub struct Session {
     pub route_server: bool,
     /// The session carries both families, and IPv4 with IPv6 next hops (RFC 8950). FRR and BIRD.
     pub extended_next_hop: bool,
+    /// Graceful restart: for how many seconds the daemon asks others to keep its routes while it is away. FRR, BIRD
+    /// and GoBGP; OpenBGPD only keeps those of others.
+    pub restart_time: Option<u16>,
 }
 
 impl Session {
@@ -53,6 +56,7 @@ impl Session {
             ttl_security: false,
             route_server: false,
             extended_next_hop: false,
+            restart_time: None,
         })
     }
 
@@ -71,6 +75,12 @@ impl Session {
     /// With GTSM.
     pub fn ttl_security(mut self) -> Self {
         self.ttl_security = true;
+        self
+    }
+
+    /// With graceful restart.
+    pub fn restart_time(mut self, seconds: u16) -> Self {
+        self.restart_time = Some(seconds);
         self
     }
 
@@ -116,6 +126,14 @@ pub trait Peer {
     /// When it does not end.
     fn stop(&mut self) -> Result<()> {
         self.process().stop().map(drop)
+    }
+
+    /// Ends the daemon without giving it time for a last word.
+    ///
+    /// # Errors
+    /// When it does not end.
+    fn crash(&mut self) -> Result<()> {
+        self.process().kill().map(drop)
     }
 
     /// Whether its session with `neighbor` is Established.

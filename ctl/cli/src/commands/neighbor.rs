@@ -131,6 +131,11 @@ fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
         field(out, "Next attempt", &format!("in {seconds} s"))?;
     }
     field(out, "Flaps", &n.flap_count.to_string())?;
+    if let Some(r) = &n.graceful_restart {
+        let state = if r.back { "is back, sends its routes" } else { "is away" };
+        let (stale, families, left) = (r.stale_routes, r.families.join(", "), r.seconds_left);
+        field(out, "Restart", &format!("{state}; {stale} stale routes of {families} for {left} s at most"))?;
+    }
     print_session(n, &c, out)?;
     out.line("")?;
     print_counters(n, out)?;
@@ -228,6 +233,7 @@ fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
         ("Reflection loops", n.reflection_loops),
         ("Treated as withdraw", n.treated_as_withdraw),
         ("Attributes dropped", n.attributes_discarded),
+        ("Restarts timed out", n.graceful_restarts_expired),
     ] {
         if count > 0 {
             field(out, name, &count.to_string())?;

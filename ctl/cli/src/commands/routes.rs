@@ -121,7 +121,7 @@ impl<'a> Printer<'a> {
 
 // Least widths leave room for longer rows on later pages.
 const COLUMNS: [Column; 7] = [
-    Column::left(" "),
+    Column::left(" ").at_least(2),
     Column::left("Prefix").at_least(18),
     Column::left("Next hop").at_least(15),
     Column::left("From").at_least(15),
@@ -145,8 +145,14 @@ fn number(present: bool, value: u32) -> String {
 fn row(route: &Route) -> Row {
     let path = text::as_path(route);
     let blank = if path.is_empty() { "" } else { " " };
+    let marks = match (route.best, route.stale) {
+        (true, true) => "*S",
+        (true, false) => "*",
+        (false, true) => " S",
+        (false, false) => " ",
+    };
     vec![
-        Cell::from(if route.best { "*" } else { " " }),
+        Cell::from(marks),
         Cell::from(prefix(route)),
         Cell::from(&route.next_hop),
         Cell::from(from(route)),
@@ -158,7 +164,8 @@ fn row(route: &Route) -> Row {
 
 fn details(route: &Route, out: &mut Out) -> io::Result<()> {
     let best = if route.best { ", best" } else { "" };
-    out.line(format!("{} from {}{best}", prefix(route), from(route)))?;
+    let stale = if route.stale { ", stale" } else { "" };
+    out.line(format!("{} from {}{best}{stale}", prefix(route), from(route)))?;
     let path = text::as_path(route);
     let hop = match route.link_local_next_hop.as_str() {
         "" => route.next_hop.clone(),

@@ -19,6 +19,7 @@ pub(crate) fn route(route: &v1::Route) -> Value {
         "extended_communities": strings(&route.extended_communities, |c| text::extended_community(*c)),
         "large_communities": route.large_communities,
         "path_id": route.path_id,
+        "stale": route.stale,
     }));
     let mut add = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -70,6 +71,8 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "reflection_loops": n.reflection_loops,
         "treated_as_withdraw": n.treated_as_withdraw,
         "attributes_discarded": n.attributes_discarded,
+        "graceful_restart": n.graceful_restart.as_ref().map(restart),
+        "graceful_restarts_expired": n.graceful_restarts_expired,
     })
 }
 
@@ -89,6 +92,15 @@ fn config(c: &v1::NeighborConfig) -> Value {
         "add_path_send_max": c.add_path_send_max,
         "md5": c.md5,
         "ttl_security": c.ttl_security,
+    })
+}
+
+fn restart(r: &v1::GracefulRestartState) -> Value {
+    json!({
+        "back": r.back,
+        "seconds_left": r.seconds_left,
+        "families": r.families,
+        "stale_routes": r.stale_routes,
     })
 }
 

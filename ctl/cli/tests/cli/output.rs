@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use grpc::v1::{AsPathSegment, FamilyPrefixes, MessageCounts, NeighborConfig, NeighborState, Route};
+use grpc::v1::{
+    AsPathSegment, FamilyPrefixes, GracefulRestartState, MessageCounts, NeighborConfig, NeighborState, Route,
+};
 use serde_json::json;
 
 use crate::server::Daemon;
@@ -79,6 +81,12 @@ fn neighbors_as_table_and_one_in_full() {
     let mut down = neighbor("2001:db8::1", 1);
     down.disabled = true;
     down.next_attempt_seconds = Some(12);
+    down.graceful_restart = Some(GracefulRestartState {
+        back: false,
+        seconds_left: 57,
+        families: vec!["ipv4_unicast".into()],
+        stale_routes: 1_234,
+    });
     daemon.world().neighbors = vec![neighbor("192.0.2.1", 6), down];
     let table = daemon.ok(&["neighbor"]);
     let up = words(&table, "192.0.2.1");
@@ -102,7 +110,10 @@ fn neighbors_as_table_and_one_in_full() {
     ] {
         assert!(one.contains(expected), "{expected} in\n{one}");
     }
-    assert!(!one.contains("Next attempt"), "{one}");
+    assert!(!one.contains("Next attempt") && !one.contains("Restart"), "{one}");
+    let away = daemon.ok(&["neighbor", "2001:db8::1"]);
+    assert!(away.contains("is away; 1234 stale routes of ipv4_unicast for 57 s at most"), "{away}");
+    assert_eq!(daemon.json(&["neighbor", "2001:db8::1"])["graceful_restart"]["stale_routes"], 1_234);
     assert!(daemon.ok(&["neighbor", "2001:db8::1"]).contains("Next attempt:         in 12 s"));
     assert_eq!(words(&one, "KEEPALIVE"), ["KEEPALIVE", "44", "0"]);
     let json = daemon.json(&["neighbor", "192.0.2.1"]);

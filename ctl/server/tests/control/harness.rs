@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
 use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, Speaker};
 use ipc::control_rde::{
-    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, RouteFilter, RouteView,
-    Segment, Table, TableCounters,
+    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
+    RouteView, Segment, Table, TableCounters,
 };
 use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
@@ -110,6 +110,7 @@ pub(crate) fn route(prefix: &str, peer: Option<u16>) -> RouteView {
         peer: peer.map(PeerId),
         path_id: 0,
         best: true,
+        stale: false,
         origin: 0,
         as_path: vec![Segment { set: false, asns: vec![65001, 65010] }],
         next_hop,
@@ -410,6 +411,13 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
         reflection_loops: 3,
         treated_as_withdraw: 5,
         attributes_discarded: 6,
+        stale: [3, 1, 0, 0],
+        restart: (n == 2).then_some(Restart {
+            back: false,
+            seconds_left: 60,
+            families: FamilySet::EMPTY.with(Family::Ipv6Unicast),
+        }),
+        restarts_expired: 7,
     };
     vec![
         RdeToControl::CountersReply { id, tables, peers: vec![peer(1)], last: false },

@@ -51,6 +51,10 @@ async fn prometheus_reads_what_is_going_on() {
         ("bgp_rib_adj_out_prefixes{peer=\"192.0.2.1\",afi_safi=\"ipv4_unicast\"}", 5),
         ("bgp_as_path_loop_detected_total{peer=\"192.0.2.1\"}", 4),
         ("bgp_rr_loop_detected_total{peer=\"192.0.2.1\"}", 3),
+        // Of two peers one is restarting; both have had restarts that took too long.
+        ("bgp_gr_active_peers", 1),
+        ("bgp_gr_stale_routes", 4),
+        ("bgp_gr_timer_expired_total", 14),
     ] {
         assert_eq!(s.get(series), Some(&value), "{series}\n{body}");
     }
