@@ -48,6 +48,8 @@ pub struct SessionPeer {
     /// Seconds that we ask for to come back after a restart (RFC 4724 §3), at most 4095; `None`: no graceful
     /// restart with this peer.
     pub restart_time: Option<u16>,
+    /// We have restarted, and the peer keeps our routes: for how many seconds more it is told so (RFC 4724 §4.1).
+    pub restarted: Option<u16>,
     /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
     pub log_level: Option<String>,
 }
@@ -81,6 +83,8 @@ pub struct RdePeer {
     pub default_originate: bool,
     /// The most seconds that stale routes are kept while the peer restarts (RFC 8538 §4.1).
     pub stale_routes_time: u16,
+    /// We have restarted, and nobody is sent routes before this peer has sent its own (RFC 4724 §4.1).
+    pub awaited: bool,
 }
 
 /// Rules of the decision process that hold for all peers.
@@ -92,6 +96,9 @@ pub struct RdeGlobal {
     pub cluster_id: Ipv4Addr,
     /// Compare MED across neighbor ASes.
     pub med_always_compare: bool,
+    /// We have restarted: how many seconds peers are waited for at most (the Selection_Deferral_Timer of RFC 4724
+    /// §4.1); 0 = not at all.
+    pub deferral: u16,
     /// Shards of the tables, a thread each; 1 = no thread beside the engine's. Does not change while rde runs.
     pub threads: u16,
 }

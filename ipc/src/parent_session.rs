@@ -62,7 +62,8 @@ pub enum ParentToSession {
         /// Shutdown communication (RFC 9003), at most 255 octets, may be empty.
         reason: String,
     },
-    /// End every session with Cease/Administrative Shutdown, flush, answer `ShutdownDone`, exit.
+    /// End every session, flush, answer `ShutdownDone`, exit. Peers that keep our routes while we restart (RFC 4724)
+    /// are left so that they do; the others are sent Cease/Administrative Shutdown.
     Shutdown {
         /// Shutdown communication (RFC 9003), may be empty.
         reason: String,
@@ -102,7 +103,10 @@ pub enum SessionToParent {
         attempt: Attempt,
     },
     /// All peers were told and their bytes flushed, or time ran out.
-    ShutdownDone,
+    ShutdownDone {
+        /// Peers that keep our routes for a while; where they do not fit the message, as many as do.
+        restarting: Vec<PeerId>,
+    },
 }
 
 impl Message for SessionToParent {}

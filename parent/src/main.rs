@@ -7,6 +7,7 @@ mod engine;
 mod folder;
 mod intents;
 mod listeners;
+mod marker;
 mod plan;
 mod privileges;
 mod ready;

@@ -16,6 +16,7 @@ use ipc::{Generation, LinkError, PeerId};
 
 use crate::VERSION;
 use crate::config::{Config, Neighbor};
+use crate::marker::Restarted;
 
 /// A numbered configuration in the engines' terms.
 #[derive(Debug)]
@@ -41,8 +42,12 @@ pub(crate) enum PlanError {
 }
 
 impl Plan {
-    /// The plan of `config`, numbered `generation`.
-    pub(crate) fn new(config: &Config, generation: Generation) -> Result<Plan, PlanError> {
+    /// The plan of `config`, numbered `generation`; `restarted`: who keeps our routes of before.
+    pub(crate) fn new(
+        config: &Config,
+        generation: Generation,
+        restarted: Option<&Restarted>,
+    ) -> Result<Plan, PlanError> {
         let speaker = Speaker { asn: config.global.asn, router_id: config.global.router_id };
         let mut plan = Plan {
             generation,
@@ -50,6 +55,7 @@ impl Plan {
                 speaker: speaker.clone(),
                 cluster_id: config.global.cluster_id,
                 med_always_compare: config.global.med_always_compare,
+                deferral: restarted.map_or(0, |r| r.seconds_left),
                 threads: config.global.rde_threads,
             },
             control_global: ControlGlobal {
@@ -65,8 +71,11 @@ impl Plan {
         };
         for (n, neighbor) in config.neighbors.iter().enumerate() {
             let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
-            plan.session.push(session_peer(id, neighbor));
-            plan.rde.push(rde_peer(id, neighbor));
+            let graceful = neighbor.graceful_restart.enabled && !neighbor.shutdown;
+            let waiting = restarted.filter(|r| graceful && r.peers.contains(&neighbor.address));
+            let restarted = waiting.map(|r| r.seconds_left);
+            plan.session.push(SessionPeer { restarted, ..session_peer(id, neighbor) });
+            plan.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, neighbor) });
             plan.control.push(control_peer(id, neighbor));
         }
         // What does not fit is found here, before an engine is started.
@@ -74,6 +83,24 @@ impl Plan {
         plan.for_rde()?;
         plan.for_control()?;
         Ok(plan)
+    }
+
+    /// The engines have been told of the restart of the daemon. A restart of theirs is another matter.
+    pub(crate) fn restart_is_told(&mut self) {
+        self.rde_global.deferral = 0;
+        self.session.iter_mut().for_each(|p| p.restarted = None);
+        self.rde.iter_mut().for_each(|p| p.awaited = false);
+    }
+
+    /// The addresses of peers; without a list, of all that may keep our routes while we restart.
+    pub(crate) fn restarting(&self, peers: Option<&[PeerId]>) -> Vec<IpAddr> {
+        let graceful = self.session.iter().filter(|p| p.restart_time.is_some() && !p.shutdown);
+        graceful.filter(|p| peers.is_none_or(|l| l.contains(&p.id))).map(|p| p.address).collect()
+    }
+
+    /// How many seconds peers keep our routes: the longest time that one of them is asked for. `None` where none is.
+    pub(crate) fn restart_window(&self) -> Option<u16> {
+        self.session.iter().filter_map(|p| p.restart_time).max()
     }
 
     /// The peer with this address.
@@ -149,6 +176,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         // Without a family, our OPEN would stand for IPv4 unicast.
         shutdown: n.shutdown || served(n).is_empty(),
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
+        restarted: None,
         log_level: n.log_level.map(|l| l.name().to_owned()),
     }
 }
@@ -168,6 +196,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
         stale_routes_time: n.graceful_restart.stale_routes_time,
+        awaited: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipc::parent_control::{ControlToParent, ParentToControl};
 use ipc::parent_rde::{ParentToRde, RdeToParent};
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::{self, Config};
 use crate::engine::{Event, Launcher, Phase, What};
 use crate::listeners::{ControlListeners, ListenerError};
+use crate::marker::Marker;
 use crate::plan::{Plan, PlanError};
 use crate::privileges::{self, Mode, PrivilegeError};
 use crate::sockets::{ConnectError, SocketError, Sockets};
@@ -66,6 +67,8 @@ struct Daemon {
     asn: u32,
     router_id: std::net::Ipv4Addr,
     announced: bool,
+    /// Where the next start is told of this end; `None` once it is.
+    marker: Option<Marker>,
     stopping: Option<Stopping>,
     last_signal: Option<Instant>,
     exit_code: u8,
@@ -79,7 +82,9 @@ pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, Sta
     let mode = privileges::prepare(&config.global)?;
     let sockets = Sockets::open(config)?;
     let listeners = ControlListeners::open(&config.telemetry)?;
-    let plan = Plan::new(config, Generation(1))?;
+    let marker = Marker::new(&config.global.runtime_state_dir);
+    let restarted = marker.take(SystemTime::now());
+    let plan = Plan::new(config, Generation(1), restarted.as_ref())?;
     privileges::raise_fd_limit()?;
     privileges::drop_rest(&mode)?;
     let (events, mut received) = mpsc::channel(EVENTS);
@@ -91,6 +96,7 @@ pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, Sta
         asn: config.global.asn,
         router_id: config.global.router_id,
         announced: false,
+        marker: Some(marker),
         stopping: None,
         last_signal: None,
         exit_code: 0,
@@ -192,6 +198,7 @@ impl Daemon {
             Outcome::AllRunning if self.announced => tracing::info!("all engines run again"),
             Outcome::AllRunning => {
                 self.announced = true;
+                self.supervisor.plan.restart_is_told();
                 let router_id = self.router_id;
                 tracing::info!(version = VERSION, asn = self.asn, %router_id, "starting rustbgpd");
                 ready::ready(self.asn);
@@ -215,13 +222,16 @@ impl Daemon {
             }
             SessionToParent::Committed(generation) => self.supervisor.committed(Role::Session, generation),
             SessionToParent::WantConnect { peer, attempt } => self.want_connect(peer, attempt),
-            SessionToParent::ShutdownDone if matches!(self.stopping, Some(Stopping::Sessions(_))) => {
+            SessionToParent::ShutdownDone { restarting }
+                if matches!(self.stopping, Some(Stopping::Sessions(_))) =>
+            {
+                self.leave_marker(Some(&restarting));
                 self.end_engines();
                 Outcome::Fine
             }
             // The wait for it is over already.
-            SessionToParent::ShutdownDone if self.stopping.is_some() => Outcome::Fine,
-            SessionToParent::ShutdownDone => {
+            SessionToParent::ShutdownDone { .. } if self.stopping.is_some() => Outcome::Fine,
+            SessionToParent::ShutdownDone { .. } => {
                 self.out_of_state(Role::Session, "ShutdownDone without a shutdown")
             }
         }
@@ -331,8 +341,17 @@ impl Daemon {
         }
     }
 
+    /// Tells the next start who keeps our routes; once. Where session has not said it, it may be anybody.
+    fn leave_marker(&mut self, restarting: Option<&[PeerId]>) {
+        let plan = &self.supervisor.plan;
+        if let (Some(marker), Some(window)) = (self.marker.take(), plan.restart_window()) {
+            marker.leave(&plan.restarting(restarting), window, SystemTime::now());
+        }
+    }
+
     /// The peers have been told, or can't be.
     fn end_engines(&mut self) {
+        self.leave_marker(None);
         if let Some(rde) = &mut self.supervisor.rde {
             rde.tell(ParentToRde::Shutdown);
         }
@@ -343,6 +362,7 @@ impl Daemon {
     }
 
     fn kill_engines(&mut self) {
+        self.leave_marker(None);
         self.supervisor.kill_all();
         self.stopping = Some(Stopping::Killed);
     }

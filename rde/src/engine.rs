@@ -15,6 +15,7 @@ use rib::{Limits, Settings};
 use crate::arrivals::Arrivals;
 use crate::config::{Config, Staging};
 use crate::control::Replies;
+use crate::deferral::Deferral;
 use crate::egress::Egress;
 use crate::inputs::{Event, Inputs, Linked, Waiting};
 use crate::outbox::Outbox;
@@ -50,6 +51,8 @@ pub(crate) struct Engine {
     /// Made with the first configuration.
     pub(crate) tables: Option<Tables>,
     pub(crate) peers: Peers,
+    /// We have restarted, and wait for routes before we send any.
+    pub(crate) deferral: Option<Deferral>,
     pub(crate) arrivals: Arrivals,
     pub(crate) egress: Egress,
     pub(crate) session: Outbox<RdeToSession>,
@@ -89,6 +92,7 @@ impl Engine {
             config: None,
             tables: None,
             peers: Peers::default(),
+            deferral: None,
             arrivals: Arrivals::default(),
             egress: Egress::new(),
             session: Outbox::new(),
@@ -177,6 +181,7 @@ impl Engine {
             Event::Room => self.busy = true,
             Event::Tick => {
                 self.restarts_in_time();
+                self.deferral_in_time();
                 self.tables.iter_mut().for_each(Tables::wake);
                 self.busy = true;
             }
@@ -230,7 +235,8 @@ impl Engine {
 
     fn commit(&mut self, config: Config, inputs: &mut Inputs) -> Result<(), LinkError> {
         let global = &config.global;
-        if self.tables.is_none() {
+        let first = self.tables.is_none();
+        if first {
             let settings = Settings {
                 asn: global.speaker.asn,
                 router_id: global.speaker.router_id.into(),
@@ -244,6 +250,9 @@ impl Engine {
             inputs.shards = shards;
         }
         self.config = Some(config);
+        if first {
+            self.defer();
+        }
         Ok(())
     }
 

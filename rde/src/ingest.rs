@@ -55,6 +55,7 @@ impl Engine {
         if let Some(kept) = kept {
             self.end_of_absence(source, kept, graceful);
         }
+        self.awaited_is_up(source.peer, negotiated);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod arrivals;
 mod config;
 mod control;
 mod counters;
+mod deferral;
 mod egress;
 mod engine;
 mod ingest;

@@ -114,6 +114,7 @@ impl Engine {
 
     /// The peer has sent all that it has of a family (RFC 4724 §2).
     pub(crate) fn end_of_rib(&mut self, source: Source, family: Family) {
+        self.not_awaited(source.peer, |f| f == family);
         let peer = self.peers.entry(source.peer);
         let Some(kept) = peer.kept.as_mut().filter(|k| k.families.contains(family)) else { return };
         let idx = kept.idx;
@@ -128,6 +129,7 @@ impl Engine {
 
     /// What is kept of a peer's routes goes: it shall not come back.
     pub(crate) fn forget_kept(&mut self, peer: PeerId) {
+        self.not_awaited(peer, |_| true);
         let entry = self.peers.entry(peer);
         if entry.session.is_none()
             && let Some(kept) = entry.kept.take()

@@ -45,6 +45,9 @@ pub(crate) enum Command {
         info: Arc<PeerInfo>,
         flow: Arc<Flow>,
     },
+    /// Sends nothing of these families, until they are released.
+    Defer(FamilySet),
+    Release(Family),
     /// Sends a family's table again (RFC 2918 §4).
     Refresh(PeerIdx, Family),
     Apply(Arc<Batch>),
@@ -155,6 +158,8 @@ impl Shard {
                 self.says.push(Output::Away(peer));
             }
             Command::PeerBack { peer, info, flow } => self.rib.peer_back(peer, info, flow),
+            Command::Defer(families) => self.rib.defer(families),
+            Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);

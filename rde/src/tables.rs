@@ -149,6 +149,15 @@ impl Tables {
         true
     }
 
+    /// Nothing of these families is sent until they are released.
+    pub(crate) fn defer(&mut self, families: FamilySet) {
+        self.tell_all(|| Command::Defer(families));
+    }
+
+    pub(crate) fn release(&mut self, family: Family) {
+        self.tell_all(|| Command::Release(family));
+    }
+
     /// Removes what is stale of a peer's routes, behind all that came before.
     pub(crate) fn sweep_stale(&mut self, peer: PeerIdx, family: Family) {
         self.batch.sweep_stale(peer, family);

@@ -96,6 +96,9 @@ impl Gate {
     }
 
     fn accepted(&self, engine: &Engine, stream: TcpStream, remote: IpAddr) {
+        if engine.leaving.get() {
+            return;
+        }
         let now = Instant::now();
         match engine.peer_at(remote) {
             Some(peer) => match peer.admit(engine, now) {

@@ -35,6 +35,8 @@ pub(crate) struct Engine {
     written: Written,
     /// Sessions make sense: there is an rde, and we are not shutting down.
     open: Cell<bool>,
+    /// We are shutting down: peers that keep our routes meanwhile must not be refused, which would end that.
+    pub(crate) leaving: Cell<bool>,
 }
 
 impl Engine {
@@ -50,6 +52,7 @@ impl Engine {
             parent,
             written: Written::default(),
             open: Cell::new(false),
+            leaving: Cell::new(false),
         })
     }
 

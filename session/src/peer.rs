@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bgp::Notification;
 use bgp::notification::cease;
@@ -105,8 +105,12 @@ impl Peer {
     pub(crate) fn spawn(engine: &Rc<Engine>, config: SessionPeer, settings: fsm::Settings) -> Rc<Peer> {
         // Peers' timers shall differ, also from those of another daemon.
         let seed = u64::from(settings.router_id.to_u32()) << 16 ^ u64::from(config.id.0) ^ clock_seed();
+        let mut fsm = fsm::Peer::new(settings, seed);
+        if let Some(seconds) = config.restarted {
+            fsm.restarted(now() + Duration::from_secs(seconds.into()));
+        }
         let state = State {
-            fsm: fsm::Peer::new(settings, seed),
+            fsm,
             conns: Vec::new(),
             connecting: None,
             outputs: Vec::new(),
@@ -184,6 +188,13 @@ impl Peer {
     /// Ends what there is with a Cease.
     pub(crate) fn stop(&self, notification: Notification) {
         self.input(Input::Stop(notification));
+    }
+
+    /// Ends what there is before a restart of ours; says whether the peer keeps our routes meanwhile.
+    pub(crate) fn leave(&self, text: &str) -> bool {
+        let kept = self.state.borrow().fsm.established().is_some_and(|(_, s)| s.restart.is_some());
+        self.input(Input::Leave(text));
+        kept
     }
 
     pub(crate) fn enable(&self) {
@@ -337,7 +348,7 @@ impl Peer {
             Reason::Sent { notification, detail } => log_notification("sent", notification, detail),
             Reason::Received(n) => log_notification("received", n, ""),
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),
-            Reason::Superseded => {}
+            Reason::Superseded | Reason::Left => {}
         }
         match reason {
             // A peer that closes without a word does not hide what it said before.
@@ -368,7 +379,7 @@ impl Peer {
         }
         let Some(at) = state.conns.iter().position(|c| c.id == id) else { return };
         let conn = state.conns.swap_remove(at);
-        if let Reason::Sent { .. } = reason {
+        if let Reason::Sent { .. } | Reason::Left = reason {
             let guards = [self.engine.closing.begin(), self.closing.begin()];
             closing::close(guards, conn.stream, conn.outbox.into_last_words());
         }

@@ -4,8 +4,6 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bgp::Notification;
-use bgp::notification::cease;
 use ipc::control_session::{ControlToSession, SessionToControl};
 use ipc::parent_session::{ParentToSession, SessionToParent};
 use ipc::{Attempt, Link, LinkError, PeerId, Received, Role};
@@ -20,6 +18,9 @@ use crate::{accept, rde_link, status};
 
 /// How long a shutdown waits for the last octets to leave.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// How many peers are named in the last message to the parent: what fits a datagram.
+const NAMED: usize = 20_000;
 
 /// Runs the engine until the parent says so or is gone.
 ///
@@ -47,10 +48,10 @@ pub(crate) async fn run(parent_fd: OwnedFd) -> Result<(), LinkError> {
             Err(LinkError::Closed { .. }) => return Ok(()),
             other => other?,
         };
-        if main.handle(received)? == Next::Exit {
+        if let Next::Exit { restarting } = main.handle(received)? {
             sending.abort();
             main.engine.closing.flushed(SHUTDOWN).await;
-            return parent_tx.send(&SessionToParent::ShutdownDone).await;
+            return parent_tx.send(&SessionToParent::ShutdownDone { restarting }).await;
         }
     }
 }
@@ -58,7 +59,7 @@ pub(crate) async fn run(parent_fd: OwnedFd) -> Result<(), LinkError> {
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Continue,
-    Exit,
+    Exit { restarting: Vec<PeerId> },
 }
 
 struct Main {
@@ -112,8 +113,7 @@ impl Main {
                 }
             }
             ParentToSession::Shutdown { reason } => {
-                self.shutdown(&reason);
-                return Ok(Next::Exit);
+                return Ok(Next::Exit { restarting: self.shutdown(&reason) });
             }
         }
         Ok(Next::Continue)
@@ -165,10 +165,13 @@ impl Main {
         }
     }
 
-    fn shutdown(&self, reason: &str) {
+    /// Leaves all peers; names those that keep our routes.
+    fn shutdown(&self, reason: &str) -> Vec<PeerId> {
         self.engine.set_open(false);
-        let notification = Notification::cease_with_text(cease::ADMINISTRATIVE_SHUTDOWN, reason);
-        self.engine.all_peers().iter().for_each(|p| p.stop(notification.clone()));
+        self.engine.leaving.set(true);
+        let all = self.engine.all_peers();
+        let keeping = all.iter().filter(|p| p.leave(reason)).map(|p| p.id);
+        keeping.take(NAMED).collect()
     }
 }
 

@@ -74,7 +74,7 @@ fn status(peer: &Peer) -> PeerStatus {
             .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
         families: session.map_or(bgp::FamilySet::EMPTY, |s| s.families),
         capabilities_received: session.map_or(Vec::new(), |s| texts(&s.capabilities)),
-        capabilities_sent: texts(&fsm::negotiate::our_open(state.fsm.settings()).capabilities),
+        capabilities_sent: texts(&state.fsm.our_open().capabilities),
         local: conn.map(|c| c.local),
         remote: conn.map(|c| c.remote),
         router_id: session.map(|s| s.router_id.0),

@@ -162,9 +162,8 @@ impl Intake {
     /// Whether attributes are acceptable from this peer.
     fn check(&self, peer: PeerIdx, canonical: Canonical<'_>, summary: &Summary) -> Applied {
         let Settings { router_id, cluster_id, .. } = self.settings;
-        self.known(peer).map_or(Applied::default(), |k| {
-            check(&k.info, [router_id, cluster_id], canonical, summary)
-        })
+        self.known(peer)
+            .map_or(Applied::default(), |k| check(&k.info, [router_id, cluster_id], canonical, summary))
     }
 
     fn is_ours(&self, peer: PeerIdx, next_hop: NextHop) -> bool {

@@ -23,7 +23,7 @@ struct Table {
 
 impl Table {
     fn new() -> Table {
-        let (key, peers) = (HashKey::default(), Peers::new(65000, 1));
+        let (key, peers) = (HashKey::default(), Peers::new(65000, 1, 1));
         let limits = Limits::default();
         let shared = Shared { attrs: Attrs::default(), peers, med_always_compare: false, limits };
         Table { table: FamilyTable::new(key.clone()), key, shared, column: Column::default() }

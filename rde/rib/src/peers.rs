@@ -94,6 +94,8 @@ pub(crate) struct Peer {
     pub(crate) rank: Rank,
     /// The session has ended and its routes are being removed.
     pub(crate) gone: bool,
+    /// The session has ended and its routes are kept.
+    pub(crate) away: bool,
     /// Octets for it, of all shards.
     pub(crate) flow: Arc<Flow>,
     /// Routes in its Adj-RIB-In, by family number.
@@ -152,14 +154,14 @@ impl Peers {
         }
         if let Some(place) = self.list.get_mut(idx.index()) {
             let (received, stale) = ([0; 4], [Stale::default(); 4]);
-            *place = Some(Peer { info, rank, gone: false, flow, received, stale });
+            *place = Some(Peer { info, rank, gone: false, away: false, flow, received, stale });
         }
     }
 
     /// The next session of a peer that has kept its place. Who it is has not changed.
     pub(crate) fn replace(&mut self, idx: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
         if let Some(peer) = self.get_mut(idx) {
-            (peer.info, peer.flow) = (info, flow);
+            (peer.info, peer.flow, peer.away) = (info, flow, false);
         }
     }
 

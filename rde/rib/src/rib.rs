@@ -124,6 +124,8 @@ pub struct Rib {
     next_group: u32,
     /// Incarnations whose routes are being removed.
     leaving: Vec<PeerIdx>,
+    /// Families of which nobody is sent anything yet.
+    deferred: FamilySet,
     /// Pages under way.
     pages: Vec<(u64, Page)>,
 }
@@ -163,6 +165,7 @@ impl Rib {
             defaults,
             next_group: 0,
             leaving: Vec::new(),
+            deferred: FamilySet::EMPTY,
             pages: Vec::new(),
         }
     }
@@ -175,7 +178,7 @@ impl Rib {
 
     /// Begins to send to a peer.
     fn enter(&mut self, peer: PeerIdx, info: &PeerInfo) {
-        for family in info.families.iter() {
+        for family in info.families.iter().filter(|f| !self.deferred.contains(*f)) {
             let id = self.next_group;
             let mut rules = Rules::of(info, family, self.cluster_id);
             rules.default_originate &= self.defaults.contains(family);
@@ -184,9 +187,35 @@ impl Rib {
         }
     }
 
+    /// Nothing of these families is sent to anybody before they are [released](Self::release) (RFC 4724 §4.1). Before
+    /// the first peer comes up.
+    pub fn defer(&mut self, families: FamilySet) {
+        self.deferred = families;
+    }
+
+    /// What is known of the family by now is sent to all who are there.
+    pub fn release(&mut self, family: Family) {
+        if !self.deferred.contains(family) {
+            return;
+        }
+        let rest = self.deferred.iter().filter(|f| *f != family).collect();
+        // Only this family, of those that were deferred: the others of a peer are under way.
+        self.deferred = Family::ALL.into_iter().filter(|f| *f != family).collect();
+        let here: Vec<(PeerIdx, Arc<PeerInfo>)> = (self.shared.peers.iter())
+            .filter(|(_, p)| !p.gone && !p.away)
+            .map(|(idx, p)| (idx, Arc::clone(&p.info)))
+            .collect();
+        for (peer, info) in here {
+            self.enter(peer, &info);
+        }
+        self.deferred = rest;
+    }
+
     /// The session ended, and the peer is expected back (RFC 4724 §4.2): nothing is sent to it any more, and what it
     /// announced is stale. It stays in the families `keep`. `purge`: what was stale before goes there, too.
     pub fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
+        let Some(p) = self.shared.peers.get_mut(peer) else { return };
+        p.away = true;
         self.v4.leave(peer);
         self.v6.leave(peer);
         for family in Family::ALL {

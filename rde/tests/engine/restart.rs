@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bgp::{Family, FamilySet};
 use ipc::PeerId;
 use ipc::QueryId;
-use ipc::config::RdePeer;
+use ipc::config::{RdeGlobal, RdePeer};
 use ipc::control_rde::{ControlToRde, PeerCounters, RdeToControl, RouteFilter, Table};
 use ipc::session_rde::{DownReason, GracefulRestart, Negotiated, SessionToRdeBulk};
 
@@ -251,4 +251,80 @@ async fn a_stale_route_loses_against_any_other_until_it_is_announced_again() {
     rig.up_with(source(1, 2), announces(graceful(100))).await;
     rig.taken_in(source(1, 2), &route(1, prefix)).await;
     assert_eq!(rig.next(TWO).await, passed_on(1, prefix));
+}
+
+/// After a restart of ours: peer 1 is waited for, for so many seconds.
+async fn restarted(deferral: u16) -> Rig {
+    let global = RdeGlobal { deferral, ..global() };
+    let peers = vec![RdePeer { awaited: true, ..peer(1) }, peer(2), peer(3)];
+    Rig::start_with(global, peers).await
+}
+
+#[tokio::test]
+async fn rfc4724_4_1_nobody_is_sent_routes_before_those_we_had_have_sent_theirs() {
+    let mut rig = restarted(100).await;
+    rig.comes_up(source(2, 1), |_| ()).await;
+    rig.comes_up(source(3, 1), announces(graceful(100))).await;
+    rig.taken_in(source(3, 1), &[route(3, "10.30.0.0/16"), end_of_rib()].concat()).await;
+    rig.comes_up(source(1, 1), announces(graceful(100))).await;
+    rig.taken_in(source(1, 1), &route(1, "10.1.0.0/16")).await;
+    rig.logged("no routes are sent before these peers have sent theirs").await;
+    assert_eq!(rig.prefixes(Table::LocRib).await, ["10.1.0.0/16", "10.30.0.0/16"]);
+    assert_eq!(rig.prefixes(Table::AdjRibOut(TWO)).await, [""; 0]);
+    // A family that is over does not wait for another one.
+    rig.taken_in(source(1, 1), &end_of_rib()).await;
+    let mut first = vec![rig.next(TWO).await, rig.next(TWO).await];
+    first.sort_unstable();
+    let mut expected = vec![passed_on(1, "10.1.0.0/16"), passed_on(3, "10.30.0.0/16")];
+    expected.sort_unstable();
+    assert_eq!(first, expected);
+    assert_eq!(rig.next(TWO).await, end_of_rib());
+    rig.taken_in(source(1, 1), &rib::end_of_rib(Family::Ipv6Unicast)).await;
+    assert_eq!(rig.next(TWO).await, rib::end_of_rib(Family::Ipv6Unicast));
+    // From now on it is as ever.
+    rig.nothing_but(3, "10.31.0.0/16").await;
+}
+
+#[tokio::test]
+async fn rfc4724_4_1_the_wait_has_an_end() {
+    let mut rig = restarted(1).await;
+    let begun = Instant::now();
+    rig.comes_up(source(3, 1), |_| ()).await;
+    rig.taken_in(source(3, 1), &route(3, "10.30.0.0/16")).await;
+    assert_eq!(rig.up(source(2, 1)).await, [passed_on(3, "10.30.0.0/16")]);
+    assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
+    rig.logged("not all peers have sent their routes in time").await;
+}
+
+/// RFC 4724 §4.1: who restarts as well, or says nothing of restarts, is not waited for; nor is who shall not come.
+#[tokio::test]
+async fn who_will_not_say_when_it_has_sent_all_is_not_waited_for() {
+    for case in 0..4 {
+        let mut rig = restarted(100).await;
+        rig.comes_up(source(2, 1), |_| ()).await;
+        match case {
+            0 => rig.comes_up(source(1, 1), |_| ()).await,
+            1 => {
+                let restarting = GracefulRestart { restarting: true, ..graceful(100) };
+                rig.comes_up(source(1, 1), announces(restarting)).await;
+            }
+            2 => rig.session_says(SessionToRdeBulk::Forget(ONE)).await,
+            _ => {
+                // A family that it does not carry; the other one ends.
+                let change = |n: &mut Negotiated| {
+                    n.graceful = Some(graceful(100));
+                    n.families = v4();
+                };
+                rig.comes_up(source(1, 1), change).await;
+                rig.taken_in(source(1, 1), &end_of_rib()).await;
+            }
+        }
+        assert_eq!(rig.until_end_of_rib(TWO).await, [] as [Vec<u8>; 0], "{case}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_restart_of_ours_nobody_waits() {
+    let mut rig = restarted(0).await;
+    assert_eq!(rig.up(source(2, 1)).await, [] as [Vec<u8>; 0]);
 }

@@ -79,6 +79,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         remove_private_as: None,
         default_originate: false,
         stale_routes_time: 300,
+        awaited: false,
     }
 }
 
@@ -92,6 +93,7 @@ pub(crate) fn global() -> RdeGlobal {
         speaker: Speaker { asn: OUR_AS, router_id },
         cluster_id: router_id,
         med_always_compare: false,
+        deferral: 0,
         threads: threads(),
     }
 }
@@ -169,9 +171,13 @@ impl Rig {
 
     /// A running engine with these peers.
     pub(crate) async fn start(peers: Vec<RdePeer>) -> Rig {
+        Rig::start_with(global(), peers).await
+    }
+
+    pub(crate) async fn start_with(global: RdeGlobal, peers: Vec<RdePeer>) -> Rig {
         let mut rig = Rig::unconfigured().await;
         let generation = Generation(1);
-        rig.tell(ParentToRde::StageBegin { generation, global: global() }).await;
+        rig.tell(ParentToRde::StageBegin { generation, global }).await;
         rig.tell(ParentToRde::StagePeers(peers)).await;
         rig.tell(ParentToRde::StageEnd).await;
         assert_eq!(soon(rig.parent_rx.recv()).await.unwrap().message, RdeToParent::Staged(generation));
@@ -208,17 +214,22 @@ impl Rig {
         source: Source,
         change: impl FnOnce(&mut Negotiated),
     ) -> Vec<Vec<u8>> {
+        self.comes_up(source, change).await;
+        self.until_end_of_rib(source.peer).await
+    }
+
+    /// The same without waiting for routes.
+    pub(crate) async fn comes_up(&mut self, source: Source, change: impl FnOnce(&mut Negotiated)) {
         self.up.insert(source.peer, source);
         let mut message = up(source);
         if let SessionToRdeBulk::PeerUp { negotiated, .. } = &mut message {
             change(negotiated);
         }
         self.session_says(message).await;
-        self.until_end_of_rib(source.peer).await
     }
 
     /// What a peer is sent up to the end of the routes of both families, the markers not included.
-    async fn until_end_of_rib(&mut self, peer: PeerId) -> Vec<Vec<u8>> {
+    pub(crate) async fn until_end_of_rib(&mut self, peer: PeerId) -> Vec<Vec<u8>> {
         let (mut messages, mut ends) = (Vec::new(), HashSet::new());
         while ends.len() < 2 {
             let message = self.next(peer).await;

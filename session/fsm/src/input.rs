@@ -20,6 +20,9 @@ pub enum Input<'a> {
     Start,
     /// It may not: end what there is with this NOTIFICATION (2, 8).
     Stop(Notification),
+    /// We are about to restart: leave sessions so that peers that can do so keep our routes; the others are told
+    /// Cease/Administrative Shutdown. In both cases with this text (RFC 9003).
+    Leave(&'a str),
     /// The configuration changed.
     Configure(Settings),
     /// Time passed; see [`Peer::next_deadline`](crate::Peer::next_deadline) (9-13).

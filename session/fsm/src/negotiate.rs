@@ -52,8 +52,8 @@ fn offers_extended_next_hop(settings: &Settings) -> bool {
     [Family::Ipv4Unicast, Family::Ipv6Unicast].iter().all(|f| settings.families.contains(*f))
 }
 
-/// The OPEN that we send.
-pub fn our_open(settings: &Settings) -> Open {
+/// The OPEN that we send; `restarted`: while peers keep our routes of before (RFC 4724 §4.1).
+pub fn our_open(settings: &Settings, restarted: bool) -> Open {
     let mut capabilities: Vec<Capability> =
         settings.families.iter().map(Capability::multi_protocol).collect();
     capabilities.push(Capability::RouteRefresh);
@@ -62,7 +62,8 @@ pub fn our_open(settings: &Settings) -> Open {
     if offers_extended_next_hop(settings) {
         capabilities.push(Capability::ExtendedNextHop(vec![IPV4_OVER_IPV6]));
     }
-    capabilities.extend(settings.restart_time.map(|t| restart::capability(settings.families, t, false)));
+    let graceful = |time| restart::capability(settings.families, time, restarted);
+    capabilities.extend(settings.restart_time.map(graceful));
     Open {
         version: VERSION,
         my_as: settings.local_asn.to_two_octets(),

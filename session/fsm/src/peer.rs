@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use bgp::notification::{Notification, cease};
+use bgp::open::Open;
 use bgp::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
 
 use crate::connection::{Connection, Step};
@@ -65,6 +66,10 @@ pub struct Peer {
     /// Refusals since the last stable session.
     refusals: u32,
     attempts: u32,
+    /// We have restarted, and the peer keeps our routes of before until then, or until it has a session.
+    restarted: Option<Instant>,
+    /// The last OPEN told it.
+    told: bool,
 }
 
 impl Peer {
@@ -78,7 +83,21 @@ impl Peer {
             connections: Vec::with_capacity(2),
             refusals: 0,
             attempts: 0,
+            restarted: None,
+            told: false,
         }
+    }
+
+    /// We have restarted, and the peer keeps our routes of before until then: it is told so in the OPENs up to the first
+    /// session (RFC 4724 §4.1).
+    pub fn restarted(&mut self, until: Instant) {
+        self.restarted = Some(until);
+        self.told = true;
+    }
+
+    /// The OPEN that was sent last or will be sent first.
+    pub fn our_open(&self) -> Open {
+        our_open(&self.settings, self.told)
     }
 
     /// The state of the peer: that of the connection that got furthest.
@@ -144,6 +163,7 @@ impl Peer {
         match input {
             Input::Start => self.start(now, out),
             Input::Stop(notification) => self.stop(now, &notification, out),
+            Input::Leave(text) => self.leave(now, text, out),
             Input::Configure(settings) => self.configure(now, settings, out),
             Input::Timer => self.timer(now, out),
             Input::Connected { attempt, conn } => self.connected(now, attempt, conn, out),
@@ -184,6 +204,16 @@ impl Peer {
         self.started = false;
         self.abandon(out);
         self.end_all(now, notification, out);
+    }
+
+    fn leave(&mut self, now: Instant, text: &str, out: &mut Vec<Output>) {
+        self.started = false;
+        self.abandon(out);
+        while let Some(connection) = self.connections.first() {
+            let established = connection.session().filter(|_| connection.is_established());
+            let (id, reason) = (connection.id, restart::farewell(established, text));
+            self.end(now, id, reason, out);
+        }
     }
 
     fn configure(&mut self, now: Instant, settings: Settings, out: &mut Vec<Output>) {
@@ -306,6 +336,7 @@ impl Peer {
             self.end(now, rival, collision("the other connection is established"), out);
         }
         self.abandon(out);
+        self.restarted = None;
         let session = self.find(conn).and_then(|c| c.session().cloned());
         if let Some(session) = session {
             out.push(Output::Up { conn, session: Box::new(session) });
@@ -314,7 +345,8 @@ impl Peer {
 
     fn open(&mut self, now: Instant, id: ConnId, ours: bool, out: &mut Vec<Output>) {
         self.connections.push(Connection::new(now, id, ours));
-        out.push(Output::Send { conn: id, message: Outgoing::Open(our_open(&self.settings)) });
+        self.told = self.restarted.is_some_and(|until| now < until);
+        out.push(Output::Send { conn: id, message: Outgoing::Open(self.our_open()) });
     }
 
     fn end_all(&mut self, now: Instant, notification: &Notification, out: &mut Vec<Output>) {

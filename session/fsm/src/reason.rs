@@ -22,6 +22,8 @@ pub enum Reason {
     Received(Notification),
     /// The TCP connection broke, with the error's text.
     Lost(String),
+    /// We restart, and the peer keeps our routes; nothing was sent.
+    Left,
     /// It was not needed any more when it came up, or the peer began another one after a restart; nothing was sent.
     Superseded,
 }
@@ -32,7 +34,7 @@ impl Reason {
         match self {
             Reason::Sent { notification: n, .. } | Reason::Received(n) => (n.code, n.subcode) == (CEASE, 7),
             Reason::Superseded => true,
-            Reason::Lost(_) => false,
+            Reason::Lost(_) | Reason::Left => false,
         }
     }
 
@@ -56,7 +58,7 @@ impl Reason {
                 (CEASE, subcode) => !matches!(subcode, 4 | 6 | 7),
                 (code, _) => !matches!(code, HOLD_TIMER_EXPIRED | SEND_HOLD_TIMER_EXPIRED),
             },
-            Reason::Lost(_) | Reason::Superseded => false,
+            Reason::Lost(_) | Reason::Superseded | Reason::Left => false,
         }
     }
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Reason {
             }
             Reason::Received(notification) => write!(f, "received NOTIFICATION {notification}"),
             Reason::Lost(error) => write!(f, "connection lost: {error}"),
+            Reason::Left => f.write_str("left for a restart"),
             Reason::Superseded => f.write_str("connection not needed any more"),
         }
     }

@@ -54,12 +54,24 @@ pub(crate) fn negotiate(capabilities: &[Capability], negotiated: FamilySet) -> O
     })
 }
 
+/// How a connection is left for a restart of ours. To a peer with the N bit a NOTIFICATION does no harm; another one
+/// that supports restarts is left without one (RFC 4724 §4).
+pub(crate) fn farewell(established: Option<&Session>, text: &str) -> Reason {
+    let subcode = match established.and_then(|s| s.restart) {
+        Some(r) if r.notification => cease::ADMINISTRATIVE_RESET,
+        Some(_) => return Reason::Left,
+        None => cease::ADMINISTRATIVE_SHUTDOWN,
+    };
+    Reason::Sent { notification: Notification::cease_with_text(subcode, text), detail: String::new() }
+}
+
 /// Whether the peer's routes are kept as stale when an Established session ends like that.
 pub(crate) fn keeps_routes(session: &Session, reason: &Reason) -> bool {
     let Some(restart) = session.restart.filter(|r| !r.families.is_empty()) else { return false };
     match reason {
         // RFC 4724 §4.2: the connection fails, or the peer begins another one.
         Reason::Lost(_) | Reason::Superseded => true,
+        Reason::Left => false,
         // RFC 8538 §4.
         Reason::Sent { notification, .. } | Reason::Received(notification) => {
             restart.notification && !is_hard_reset(notification)

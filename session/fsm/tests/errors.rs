@@ -269,7 +269,7 @@ fn rfc4760_8_ipv4_is_implied_only_where_no_family_is_announced() {
 fn rfc6793_an_as_beyond_two_octets() {
     let big = bgp::Asn(4_200_000_000);
     let ours = Settings { local_asn: big, ..settings() };
-    let open = fsm::negotiate::our_open(&ours);
+    let open = fsm::negotiate::our_open(&ours, false);
     assert_eq!((open.my_as, open.asn()), (bgp::AS_TRANS, big));
     let now = Instant::now();
     let theirs = Settings { remote_asn: big, ..settings() };

@@ -10,7 +10,7 @@ use bgp::capability::{Capability, GracefulFamily};
 use bgp::notification::{cease, update_error};
 use bgp::{Afi, Family, FamilySet, Notification, Safi};
 use common::*;
-use fsm::{ConnId, Input, Output, Peer, Reason, Settings, State};
+use fsm::{ConnId, Input, Outgoing, Output, Peer, Reason, Settings, State};
 
 fn graceful(notification: bool, families: &[(Family, bool)]) -> Capability {
     let of = |(f, forwarding): &(Family, bool)| GracefulFamily {
@@ -52,7 +52,7 @@ fn end(outputs: &[Output]) -> (bool, &Reason) {
 #[test]
 fn rfc4724_3_the_capability_names_all_families_with_their_forwarding_state() {
     let capability = |settings: &Settings| {
-        let open = fsm::negotiate::our_open(settings);
+        let open = fsm::negotiate::our_open(settings, false);
         open.capabilities.into_iter().find(|c| matches!(c, Capability::GracefulRestart { .. }))
     };
     let all = [(Family::Ipv4Unicast, true), (Family::Ipv6Unicast, true)];
@@ -236,4 +236,67 @@ fn rfc4724_5_a_further_connection_of_a_peer_takes_the_place_of_its_session() {
     for more in [vec![], vec![graceful(true, &[])]] {
         refused(&mut session(ours(), &more, now), later);
     }
+}
+
+/// The R bit of our OPENs in these outputs.
+fn told(outputs: &[Output]) -> Vec<bool> {
+    let r_bit = |o: &Output| match o {
+        Output::Send { message: Outgoing::Open(open), .. } => {
+            open.capabilities.iter().find_map(|c| match c {
+                Capability::GracefulRestart { restarting, .. } => Some(*restarting),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    outputs.iter().filter_map(r_bit).collect()
+}
+
+#[test]
+fn rfc4724_4_1_after_a_restart_of_ours_the_r_bit_is_set_until_there_is_a_session() {
+    let now = Instant::now();
+    let mut peer = Peer::new(ours(), 7);
+    peer.restarted(now + Duration::from_secs(60));
+    handle(&mut peer, now, Input::Start);
+    assert_eq!(told(&handle(&mut peer, now, Input::Accepted(ConnId(0)))), [true]);
+    handle(&mut peer, now, Input::Lost { conn: ConnId(0), error: "reset".into() });
+    assert_eq!(told(&handle(&mut peer, now, Input::Accepted(ConnId(1)))), [true]);
+    receive(&mut peer, now, 1, OPEN, &body(&peer_open()));
+    receive(&mut peer, now, 1, KEEPALIVE, &[]);
+    assert_eq!(peer.state(), State::Established);
+    handle(&mut peer, now, Input::Lost { conn: ConnId(1), error: "reset".into() });
+    assert_eq!(told(&handle(&mut peer, now, Input::Accepted(ConnId(2)))), [false]);
+    // Nor when the time is over, and never without a restart.
+    let mut late = Peer::new(ours(), 7);
+    late.restarted(now + Duration::from_secs(60));
+    handle(&mut late, now, Input::Start);
+    let later = now + Duration::from_secs(61);
+    assert_eq!(told(&handle(&mut late, later, Input::Accepted(ConnId(0)))), [false]);
+    let mut other = Peer::new(ours(), 7);
+    handle(&mut other, now, Input::Start);
+    assert_eq!(told(&handle(&mut other, now, Input::Accepted(ConnId(0)))), [false]);
+}
+
+/// RFC 4724 §4: a NOTIFICATION would end it; RFC 8538 §4: not where both have the N bit.
+#[test]
+fn a_session_is_left_for_a_restart_so_that_the_peer_keeps_our_routes() {
+    let now = Instant::now();
+    let text = "upgrade";
+    let with_n = Notification::cease_with_text(cease::ADMINISTRATIVE_RESET, text);
+    let without = Notification::cease_with_text(cease::ADMINISTRATIVE_SHUTDOWN, text);
+    let cases = [
+        (vec![graceful(true, &[])], vec![with_n]),
+        (vec![graceful(false, &[])], vec![]),
+        (vec![], vec![without.clone()]),
+    ];
+    for (more, expected) in cases {
+        let mut peer = session(ours(), &more, now);
+        let outputs = handle(&mut peer, now, Input::Leave(text));
+        assert_eq!(notifications(&outputs), expected, "{more:?}");
+        assert!(!end(&outputs).0);
+        assert_eq!(peer.state(), State::Idle);
+    }
+    // Nothing is kept before there is a session.
+    let mut peer = accepted(ours(), now);
+    assert_eq!(notifications(&handle(&mut peer, now, Input::Leave(text))), [without]);
 }

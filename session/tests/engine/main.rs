@@ -349,7 +349,7 @@ async fn peers_are_disabled_enabled_removed_and_shut_down_with_their_cease() {
     let n = two.notified().await;
     assert_eq!((n.code, n.subcode, n.shutdown_communication().as_deref()), (6, 2, Some("bye")));
     drop(two);
-    assert_eq!(rig.next_request().await, SessionToParent::ShutdownDone);
+    assert_eq!(rig.next_request().await, SessionToParent::ShutdownDone { restarting: vec![] });
     assert!(rig.exited().await);
 }
 

@@ -5,7 +5,7 @@ use bgp::notification::cease;
 use bgp::{Family, FamilySet, Notification};
 use ipc::PeerId;
 use ipc::config::SessionPeer;
-use ipc::parent_session::ParentToSession;
+use ipc::parent_session::{ParentToSession, SessionToParent};
 use ipc::session_rde::{DownReason, GracefulRestart, SessionToRdeBulk, Source};
 
 use crate::rig::*;
@@ -86,4 +86,60 @@ async fn the_operators_end_is_a_hard_reset_and_nothing_is_kept() {
     // And when it is not configured any more.
     rig.configure(2, Vec::new()).await;
     assert_eq!(rig.for_rde().await.0, SessionToRdeBulk::Forget(id));
+}
+
+/// Those that keep our routes while we restart are left so that they do (RFC 4724 §4, RFC 8538 §4).
+#[tokio::test]
+async fn before_a_restart_of_ours_each_peer_is_left_in_its_way() {
+    let with = |n| SessionPeer { restart_time: Some(99), ..peer(n) };
+    let mut rig = Rig::start(vec![with(1), with(2), with(3), with(4)]).await;
+    let mut peers = Vec::new();
+    for (n, notification) in [(1, Some(true)), (2, Some(false)), (3, None)] {
+        let mut one = rig.dial(n).await;
+        one.expect_open().await;
+        let mut open = open_of(n, 90);
+        open.capabilities.extend(notification.map(|n| capability(n, 7)));
+        one.write(&open.encode()).await;
+        one.next().await.unwrap();
+        one.write(&bgp::header::KEEPALIVE).await;
+        rig.up().await;
+        peers.push(one);
+    }
+    rig.tell(ParentToSession::Shutdown { reason: "upgrade".to_owned() }).await;
+    let [one, two, three] = &mut peers[..] else { panic!("three peers") };
+    let n = one.notified().await;
+    assert_eq!((n.code, n.subcode), (6, cease::ADMINISTRATIVE_RESET));
+    assert_eq!(n.shutdown_communication().as_deref(), Some("upgrade"));
+    assert_eq!(two.next_but_keepalives().await, None);
+    assert_eq!(three.notified().await.subcode, cease::ADMINISTRATIVE_SHUTDOWN);
+    // Who comes back too early is not refused: that would be a NOTIFICATION.
+    assert_eq!(rig.dial(2).await.next().await, None);
+    drop(peers);
+    let restarting = vec![PeerId(1), PeerId(2)];
+    assert_eq!(rig.next_request().await, SessionToParent::ShutdownDone { restarting });
+    assert!(rig.exited().await);
+}
+
+#[tokio::test]
+async fn rfc4724_4_1_after_a_restart_of_ours_peers_that_waited_are_told() {
+    let told = |open: bgp::open::Open| {
+        open.capabilities.iter().find_map(|c| match c {
+            Capability::GracefulRestart { restarting, .. } => Some(*restarting),
+            _ => None,
+        })
+    };
+    let waiting = SessionPeer { restarted: Some(60), ..ours() };
+    let mut rig = Rig::start(vec![waiting, SessionPeer { restart_time: Some(99), ..peer(2) }]).await;
+    assert_eq!(told(rig.dial(2).await.expect_open().await), Some(false));
+    let mut one = rig.dial(1).await;
+    assert_eq!(told(one.expect_open().await), Some(true));
+    one.write(&open_of(1, 90).encode()).await;
+    one.next().await.unwrap();
+    one.write(&bgp::header::KEEPALIVE).await;
+    rig.up().await;
+    let sent = rig.status(PeerId(1)).await.capabilities_sent;
+    assert!(sent.iter().any(|c| c.starts_with("graceful-restart 99s restarting")), "{sent:?}");
+    drop(one);
+    rig.down().await;
+    assert_eq!(told(rig.dial(1).await.expect_open().await), Some(false));
 }

@@ -68,6 +68,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         min_ttl: None,
         shutdown: false,
         restart_time: None,
+        restarted: None,
         log_level: None,
     }
 }

@@ -69,7 +69,7 @@ async fn fds(channel: OwnedFd) -> Outcome {
 /// session has done what nobody asked for.
 async fn out_of_state(channel: OwnedFd) -> Outcome {
     let link = greeted::<SessionToParent, ParentToSession>(channel, Role::Session).await?;
-    link.send(&SessionToParent::ShutdownDone).await?;
+    link.send(&SessionToParent::ShutdownDone { restarting: Vec::new() }).await?;
     pending().await
 }
 

@@ -177,7 +177,8 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
     let channels: Vec<String> = channels
         .map(|(name, ipv6)| {
             let extended = if ipv6 { "" } else { extended };
-            format!("{name} {{ {extended}import all; export filter own; }};")
+            let export = if s.transit { "all" } else { "filter own" };
+            format!("{name} {{ {extended}import all; export {export}; }};")
         })
         .collect();
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();

@@ -38,6 +38,8 @@ pub struct Session {
     /// Graceful restart: for how many seconds the daemon asks others to keep its routes while it is away. FRR, BIRD
     /// and GoBGP; OpenBGPD only keeps those of others.
     pub restart_time: Option<u16>,
+    /// It passes on what it has from other sessions. BIRD; the others always do.
+    pub transit: bool,
 }
 
 impl Session {
@@ -57,6 +59,7 @@ impl Session {
             route_server: false,
             extended_next_hop: false,
             restart_time: None,
+            transit: false,
         })
     }
 
@@ -81,6 +84,12 @@ impl Session {
     /// With graceful restart.
     pub fn restart_time(mut self, seconds: u16) -> Self {
         self.restart_time = Some(seconds);
+        self
+    }
+
+    /// With what it has from other sessions.
+    pub fn transit(mut self) -> Self {
+        self.transit = true;
         self
     }
 
