@@ -3,12 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attr::code;
 use crate::notification::{Notification, update_error};
 use crate::types::{Afi, Safi};
 
 /// What a malformation leads to (RFC 7606 §2), the weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum Verdict {
     /// Nothing is wrong.
     #[default]
@@ -18,8 +20,20 @@ pub enum Verdict {
     /// Every route of the UPDATE counts as withdrawn: "treat-as-withdraw".
     TreatAsWithdraw,
     /// The session ends: "session reset". Never the verdict of an [`Update`](crate::update::Update):
-    /// there it is the error that [`parse`](crate::update::parse) returns.
+    /// there it is that of the error that [`read`](crate::update::read) returns.
     Reset,
+}
+
+impl Verdict {
+    /// A short name for counters and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Accept => "accept",
+            Verdict::Discard => "attribute_discard",
+            Verdict::TreatAsWithdraw => "treat_as_withdraw",
+            Verdict::Reset => "session_reset",
+        }
+    }
 }
 
 /// What is wrong with an attribute, or with the routes that an UPDATE carries.
@@ -63,9 +77,41 @@ pub enum FaultKind {
         /// Subsequent address family identifier.
         safi: Safi,
     },
+    /// The lengths of the UPDATE's fields do not fit the message (RFC 7606 §3 b).
+    FieldLengths,
+    /// The path of an external peer does not begin with its AS (RFC 4271 §6.3). Found by whoever knows the peer's
+    /// number, not here.
+    FirstAs,
 }
 
 impl FaultKind {
+    /// All names, in an order that does not change while a daemon runs.
+    pub const NAMES: [&'static str; 18] = [
+        "attribute_flags",
+        "attribute_length",
+        "attribute_overrun",
+        "attribute_truncated",
+        "duplicate_attribute",
+        "missing_attribute",
+        "undefined_origin",
+        "malformed_as_path",
+        "confederation_segment",
+        "as_zero",
+        "invalid_next_hop",
+        "internal_attribute_from_external_peer",
+        "as4_attribute_from_new_speaker",
+        "unrecognized_well_known",
+        "malformed_nlri",
+        "family_not_negotiated",
+        "field_lengths",
+        "first_as",
+    ];
+
+    /// The place of the kind among the [`NAMES`](Self::NAMES).
+    pub fn number(self) -> usize {
+        FaultKind::NAMES.iter().position(|name| *name == self.name()).unwrap_or(0)
+    }
+
     /// A short name for counters and logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -85,6 +131,8 @@ impl FaultKind {
             FaultKind::UnrecognizedWellKnown => "unrecognized_well_known",
             FaultKind::MalformedNlri => "malformed_nlri",
             FaultKind::FamilyNotNegotiated { .. } => "family_not_negotiated",
+            FaultKind::FieldLengths => "field_lengths",
+            FaultKind::FirstAs => "first_as",
         }
     }
 }
@@ -109,6 +157,17 @@ impl AttributeFault {
     /// A fault without a place in an UPDATE.
     pub(crate) fn new(code: u8, kind: FaultKind, verdict: Verdict) -> AttributeFault {
         AttributeFault { code, kind, verdict, start: 0, len: 0 }
+    }
+
+    /// A path that does not begin with the AS of the external peer that sent it (RFC 4271 §6.3); who accepts such
+    /// paths does not make one.
+    pub fn first_as() -> AttributeFault {
+        AttributeFault::new(code::AS_PATH, FaultKind::FirstAs, Verdict::TreatAsWithdraw)
+    }
+
+    /// The fault of an UPDATE in which nothing less than a reset is safe.
+    pub(crate) fn resets(self) -> AttributeFault {
+        AttributeFault { verdict: Verdict::Reset, ..self }
     }
 
     /// The fault with the place of the whole attribute (flags, type, length, value) in the UPDATE's body.
@@ -140,8 +199,9 @@ impl AttributeFault {
     pub fn notification(&self, body: &[u8]) -> Notification {
         let well_known_path = self.code == code::AS_PATH;
         let (subcode, data) = match self.kind {
-            FaultKind::Overrun | FaultKind::Truncated => (update_error::MALFORMED_ATTRIBUTE_LIST, Vec::new()),
-            FaultKind::Duplicate => (update_error::MALFORMED_ATTRIBUTE_LIST, Vec::new()),
+            FaultKind::Overrun | FaultKind::Truncated | FaultKind::Duplicate | FaultKind::FieldLengths => {
+                (update_error::MALFORMED_ATTRIBUTE_LIST, Vec::new())
+            }
             FaultKind::UnrecognizedWellKnown => {
                 (update_error::UNRECOGNIZED_WELL_KNOWN, self.bytes(body).to_vec())
             }
@@ -183,3 +243,35 @@ impl fmt::Display for AttributeFault {
 }
 
 impl std::error::Error for AttributeFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_and_a_number_of_its_own() {
+        let (afi, safi) = (Afi(1), Safi(1));
+        let kinds = [
+            FaultKind::Flags,
+            FaultKind::Length,
+            FaultKind::Overrun,
+            FaultKind::Truncated,
+            FaultKind::Duplicate,
+            FaultKind::Missing,
+            FaultKind::UndefinedOrigin,
+            FaultKind::MalformedPath,
+            FaultKind::ConfederationSegment,
+            FaultKind::AsZero,
+            FaultKind::InvalidNextHop,
+            FaultKind::FromExternalPeer,
+            FaultKind::FromNewSpeaker,
+            FaultKind::UnrecognizedWellKnown,
+            FaultKind::MalformedNlri,
+            FaultKind::FamilyNotNegotiated { afi, safi },
+            FaultKind::FieldLengths,
+            FaultKind::FirstAs,
+        ];
+        let numbers: Vec<usize> = kinds.iter().map(|k| k.number()).collect();
+        assert_eq!(numbers, (0..FaultKind::NAMES.len()).collect::<Vec<_>>());
+    }
+}

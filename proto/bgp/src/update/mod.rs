@@ -11,7 +11,7 @@ use crate::nlri::Nlri;
 use crate::types::{Family, FamilySet, NextHop};
 
 pub use build::UpdateBuilder;
-pub use parse::parse;
+pub use parse::{parse, read};
 
 /// What the meaning of an UPDATE's octets depends on: what was negotiated, and who sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

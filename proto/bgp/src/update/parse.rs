@@ -7,20 +7,28 @@ use crate::attr::check::{self, MpReach};
 use crate::attr::{Attributes, Framing, RawAttribute, code, flags, next_attribute};
 use crate::error::{AttributeFault, FaultKind, Verdict};
 use crate::nlri::Nlri;
-use crate::notification::{Notification, update_error};
+use crate::notification::Notification;
 use crate::types::{Family, NextHop};
 use crate::wire::Reader;
+
+/// Like [`read`], for those who ask only how the session ends.
+///
+/// # Errors
+/// The NOTIFICATION for the fault that [`read`] returns.
+pub fn parse<'a>(body: &'a [u8], ctx: &ReadContext) -> Result<Update<'a>, Notification> {
+    read(body, ctx).map_err(|fault| fault.notification(body))
+}
 
 /// Reads and checks the body of an UPDATE (the message without its header).
 ///
 /// # Errors
-/// The NOTIFICATION that ends the session, only where RFC 7606 says so: the lengths of the fields don't
+/// The fault that ends the session, only where RFC 7606 says so: the lengths of the fields don't
 /// fit (§3 b), prefixes can't be found (§3 j, §5.3, §7.11), MP_REACH_NLRI or MP_UNREACH_NLRI comes twice
 /// (§3 g), an error in an UPDATE that announces nothing (§5.2), and for an unknown well-known attribute
-/// (RFC 4271 §6.3).
-pub fn parse<'a>(body: &'a [u8], ctx: &ReadContext) -> Result<Update<'a>, Notification> {
-    let fields = Fields::split(body)
-        .ok_or_else(|| Notification::update(update_error::MALFORMED_ATTRIBUTE_LIST, Vec::new()))?;
+/// (RFC 4271 §6.3). Its [`notification`](AttributeFault::notification) is what the peer is told.
+pub fn read<'a>(body: &'a [u8], ctx: &ReadContext) -> Result<Update<'a>, AttributeFault> {
+    let fields =
+        Fields::split(body).ok_or_else(|| AttributeFault::new(0, FaultKind::FieldLengths, Verdict::Reset))?;
     let mut parser = Parser::new(body, ctx);
     parser.attributes(fields.attributes, fields.attributes_at)?;
     parser.ipv4_fields(&fields)?;
@@ -108,11 +116,11 @@ impl<'a, 'c> Parser<'a, 'c> {
         }
     }
 
-    /// Notes a fault, or ends with the NOTIFICATION that it asks for.
+    /// Notes a fault, or ends with it.
     #[cold]
-    fn fault(&mut self, fault: AttributeFault) -> Result<(), Notification> {
+    fn fault(&mut self, fault: AttributeFault) -> Result<(), AttributeFault> {
         if fault.verdict == Verdict::Reset {
-            return Err(fault.notification(self.body));
+            return Err(fault);
         }
         self.update.verdict = self.update.verdict.max(fault.verdict);
         self.update.faults.push(fault);
@@ -120,7 +128,7 @@ impl<'a, 'c> Parser<'a, 'c> {
     }
 
     #[inline]
-    fn attributes(&mut self, bytes: &'a [u8], at: usize) -> Result<(), Notification> {
+    fn attributes(&mut self, bytes: &'a [u8], at: usize) -> Result<(), AttributeFault> {
         let mut reader = Reader(bytes);
         while !reader.is_empty() {
             let left = reader.0.len();
@@ -138,7 +146,7 @@ impl<'a, 'c> Parser<'a, 'c> {
     }
 
     /// RFC 7606 §4: what is left can't be read, but where the NLRI field begins is known.
-    fn bad_framing(&mut self, framing: Framing, start: usize, len: usize) -> Result<(), Notification> {
+    fn bad_framing(&mut self, framing: Framing, start: usize, len: usize) -> Result<(), AttributeFault> {
         self.complete = false;
         self.describes_routes = true;
         let fault = match framing {
@@ -208,14 +216,15 @@ impl<'a, 'c> Parser<'a, 'c> {
 
     /// The Withdrawn Routes and NLRI fields: IPv4 unicast. RFC 7606 §3 i, §5.3.
     #[inline]
-    fn ipv4_fields(&mut self, fields: &Fields<'a>) -> Result<(), Notification> {
+    fn ipv4_fields(&mut self, fields: &Fields<'a>) -> Result<(), AttributeFault> {
         let family = Family::Ipv4Unicast;
         let add_path = self.ctx.add_path.contains(family);
-        let read = |bytes| {
-            Nlri::parse(bytes, family, add_path)
-                .map_err(|_| Notification::update(update_error::INVALID_NETWORK_FIELD, Vec::new()))
+        let read = |bytes: &'a [u8], start| {
+            let fault = AttributeFault::new(0, FaultKind::MalformedNlri, Verdict::Reset);
+            Nlri::parse(bytes, family, add_path).map_err(|_| fault.at(start, bytes.len()))
         };
-        let (withdrawn, announced) = (read(fields.withdrawn)?, read(fields.announced)?);
+        let announced_at = self.body.len() - fields.announced.len();
+        let (withdrawn, announced) = (read(fields.withdrawn, 2)?, read(fields.announced, announced_at)?);
         self.reachable |= !announced.is_empty();
         if self.ctx.families.contains(family) {
             self.update.withdrawn = withdrawn;
@@ -228,7 +237,7 @@ impl<'a, 'c> Parser<'a, 'c> {
     }
 
     #[inline]
-    fn finish(mut self, fields: &Fields<'a>) -> Result<Update<'a>, Notification> {
+    fn finish(mut self, fields: &Fields<'a>) -> Result<Update<'a>, AttributeFault> {
         self.next_hop(fields)?;
         self.mandatory()?;
         if self.update.verdict == Verdict::TreatAsWithdraw && self.describes_routes && !self.reachable {
@@ -248,7 +257,7 @@ impl<'a, 'c> Parser<'a, 'c> {
 
     /// NEXT_HOP has a meaning only for the NLRI field (RFC 4760 §3).
     #[inline]
-    fn next_hop(&mut self, fields: &Fields<'a>) -> Result<(), Notification> {
+    fn next_hop(&mut self, fields: &Fields<'a>) -> Result<(), AttributeFault> {
         let Some(value) = self.update.attributes.get(code::NEXT_HOP) else { return Ok(()) };
         let next_hop = value.first_chunk::<4>().map(|b| NextHop::V4(Ipv4Addr::from(*b)));
         self.update.next_hop = next_hop.filter(|n| check::next_hop_is_host(*n));
@@ -263,7 +272,7 @@ impl<'a, 'c> Parser<'a, 'c> {
     /// RFC 7606 §3 d with the table of RFC 4271 §5 ("mandatory", for LOCAL_PREF "required") and RFC 4760
     /// §3.
     #[inline]
-    fn mandatory(&mut self) -> Result<(), Notification> {
+    fn mandatory(&mut self) -> Result<(), AttributeFault> {
         let announced = !self.update.announced.is_empty();
         let mp_reach = self.update.mp_reach.is_some_and(|n| !n.is_empty());
         if !self.complete || !(announced || mp_reach) {
@@ -286,12 +295,10 @@ impl<'a, 'c> Parser<'a, 'c> {
     /// RFC 7606 §5.2: whether there were prefixes can't be known, so that nothing less than a reset is
     /// safe.
     #[cold]
-    fn nothing_announced(&self) -> Notification {
+    fn nothing_announced(&self) -> AttributeFault {
         let strongest = self.update.faults.iter().find(|f| f.verdict == self.update.verdict);
-        strongest.map_or_else(
-            || Notification::update(update_error::MALFORMED_ATTRIBUTE_LIST, Vec::new()),
-            |fault| fault.notification(self.body),
-        )
+        let unknown = AttributeFault::new(0, FaultKind::FieldLengths, Verdict::Reset);
+        strongest.map_or(unknown, |fault| fault.resets())
     }
 }
 

@@ -9,5 +9,6 @@ mod mrt;
 mod open;
 mod oracles;
 mod properties;
+mod rfc7606;
 mod strategies;
 mod support;
