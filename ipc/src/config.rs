@@ -16,6 +16,32 @@ pub struct Speaker {
     pub router_id: Ipv4Addr,
 }
 
+/// How many prefixes may be exchanged with a peer, all families together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PrefixLimits {
+    /// Most prefixes that the peer may announce.
+    pub received: Option<u32>,
+    /// Most prefixes that the peer is announced.
+    pub advertised: Option<u32>,
+    /// What happens beyond either.
+    pub action: OverLimit,
+}
+
+/// What happens when a prefix limit is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OverLimit {
+    /// The session ends (RFC 4486 §4), and the peer stays down until it is enabled.
+    #[default]
+    Shutdown,
+    /// The session ends, and the peer may come back after a time.
+    Restart {
+        /// So many minutes.
+        minutes: u16,
+    },
+    /// The log says so.
+    Warn,
+}
+
 /// What session is told of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionPeer {
@@ -52,6 +78,8 @@ pub struct SessionPeer {
     pub restarted: Option<u16>,
     /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
     pub log_level: Option<String>,
+    /// How many prefixes end its session. rde counts them.
+    pub prefix_limits: PrefixLimits,
 }
 
 /// What rde is told of a peer.
@@ -85,6 +113,8 @@ pub struct RdePeer {
     pub stale_routes_time: u16,
     /// We have restarted, and nobody is sent routes before this peer has sent its own (RFC 4724 §4.1).
     pub awaited: bool,
+    /// How many prefixes may be exchanged with it.
+    pub prefix_limits: PrefixLimits,
 }
 
 /// Rules of the decision process that hold for all peers.
@@ -116,8 +146,8 @@ pub struct ControlPeer {
     pub description: String,
     /// Configured hold time in seconds.
     pub hold_time: u16,
-    /// Configured limit of prefixes, 0 = none.
-    pub max_prefixes: u32,
+    /// Configured limits of prefixes.
+    pub prefix_limits: PrefixLimits,
     /// Configured families.
     pub families: FamilySet,
     /// `remove`, `all`, `replace` or empty.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
+use crate::errors::{FaultCount, PeerError};
 use crate::ids::{PeerId, QueryId};
 
 /// Which table a query reads.
@@ -137,6 +138,13 @@ pub enum ControlToRde {
         /// Repeated in the answer.
         id: QueryId,
     },
+    /// What was wrong with UPDATEs (RFC 7606).
+    Errors {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Of this peer, or counters of all together.
+        peer: Option<PeerId>,
+    },
     /// Inject routes; each replaces what was injected for its prefix and path id. Answered by `Injected`.
     Inject {
         /// Repeated in the answer.
@@ -185,6 +193,8 @@ pub struct PeerCounters {
     pub restart: Option<Restart>,
     /// Graceful restarts that did not come to their end in time.
     pub restarts_expired: u64,
+    /// How often the peer exceeded the limit of the prefixes that it may announce.
+    pub prefix_limit_exceeded: u64,
 }
 
 /// A graceful restart of a peer that is under way (RFC 4724 §4.2).
@@ -240,6 +250,16 @@ pub enum RdeToControl {
         peers: Vec<PeerCounters>,
         /// Nothing follows.
         last: bool,
+    },
+    /// What was wrong with UPDATEs.
+    ErrorsReply {
+        /// The question.
+        id: QueryId,
+        /// How often what was wrong.
+        counts: Vec<FaultCount>,
+        /// The last ones, the oldest first: at most [`KEPT`](crate::errors::KEPT), and none where the question was
+        /// about all peers.
+        errors: Vec<PeerError>,
     },
     /// How many routes were injected or withdrawn.
     Injected {

@@ -6,6 +6,7 @@ use bgp::FamilySet;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
+use crate::errors::PeerError;
 use crate::ids::{PeerId, QueryId};
 
 /// What control asks of session.
@@ -17,6 +18,13 @@ pub enum ControlToSession {
         id: QueryId,
         /// Which one, or all.
         peer: Option<PeerId>,
+    },
+    /// The last errors of a peer for which its sessions were ended.
+    Errors {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Which.
+        peer: PeerId,
     },
 }
 
@@ -63,6 +71,8 @@ pub struct PeerStatus {
     pub state: FsmState,
     /// Administratively down.
     pub disabled: bool,
+    /// Kept down because a prefix limit was exceeded.
+    pub held: bool,
     /// Seconds in Established, 0 otherwise.
     pub uptime_seconds: u64,
     /// How often the session left Established.
@@ -107,6 +117,13 @@ pub enum SessionToControl {
         peers: Vec<PeerStatus>,
         /// Nothing follows.
         last: bool,
+    },
+    /// Errors of a peer, the oldest first.
+    ErrorsReply {
+        /// The question.
+        id: QueryId,
+        /// At most [`KEPT`](crate::errors::KEPT).
+        errors: Vec<PeerError>,
     },
 }
 

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use bgp::FamilySet;
+use bgp::{Family, FamilySet};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
@@ -171,6 +171,15 @@ pub enum SessionToRde {
 
 impl Message for SessionToRde {}
 
+/// Which way prefixes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// From the peer.
+    Received,
+    /// To the peer.
+    Advertised,
+}
+
 /// Control, rde to session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RdeToSession {
@@ -189,6 +198,18 @@ pub enum RdeToSession {
         data: Vec<u8>,
         /// For log and API.
         reason: String,
+    },
+    /// Too many prefixes were exchanged: end the session with Cease, Maximum Number of Prefixes Reached (RFC 4486
+    /// §4), and keep the peer down as its configuration says.
+    OverLimit {
+        /// Whose.
+        source: Source,
+        /// Whose prefixes they were.
+        direction: Direction,
+        /// The family of those that were too many.
+        family: Family,
+        /// The limit.
+        limit: u32,
     },
 }
 

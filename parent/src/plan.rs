@@ -8,14 +8,16 @@ use std::time::UNIX_EPOCH;
 
 use bgp::{Family, FamilySet, RemovePrivateAs};
 use ipc::channel::batches;
-use ipc::config::{ControlGlobal, ControlPeer, RdeGlobal, RdePeer, SessionPeer, Speaker};
+use ipc::config::{
+    ControlGlobal, ControlPeer, OverLimit, PrefixLimits, RdeGlobal, RdePeer, SessionPeer, Speaker,
+};
 use ipc::parent_control::ParentToControl;
 use ipc::parent_rde::ParentToRde;
 use ipc::parent_session::ParentToSession;
 use ipc::{Generation, LinkError, PeerId};
 
 use crate::VERSION;
-use crate::config::{Config, Neighbor};
+use crate::config::{Config, MaxPrefixesAction, Neighbor};
 use crate::marker::Restarted;
 
 /// A numbered configuration in the engines' terms.
@@ -178,6 +180,19 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
         restarted: None,
         log_level: n.log_level.map(|l| l.name().to_owned()),
+        prefix_limits: prefix_limits(n),
+    }
+}
+
+fn prefix_limits(n: &Neighbor) -> PrefixLimits {
+    PrefixLimits {
+        received: n.max_prefixes,
+        advertised: n.max_prefixes_out,
+        action: match n.max_prefixes_action {
+            MaxPrefixesAction::Shutdown => OverLimit::Shutdown,
+            MaxPrefixesAction::Restart { minutes } => OverLimit::Restart { minutes },
+            MaxPrefixesAction::Warn => OverLimit::Warn,
+        },
     }
 }
 
@@ -197,6 +212,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         default_originate: n.default_originate,
         stale_routes_time: n.graceful_restart.stale_routes_time,
         awaited: false,
+        prefix_limits: prefix_limits(n),
     }
 }
 
@@ -207,7 +223,7 @@ fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
         remote_asn: n.remote_asn,
         description: n.description.clone(),
         hold_time: n.hold_time,
-        max_prefixes: n.max_prefixes.unwrap_or(0),
+        prefix_limits: prefix_limits(n),
         families: n.families,
         remove_private_as: match n.remove_private_as {
             None => "",

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use bgp::attr::canonical::summarize;
-use ipc::QueryId;
+use ipc::{PeerId, QueryId};
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, PeerCounters, RdeToControl, Table, TableCounters};
 use ipc::control_rde::{InjectedRoute, RouteFilter};
 use rib::{PageDone, PeerIdx, Query, QueryTable};
 
 use crate::engine::Engine;
+use crate::errors;
 use crate::shard::Counted;
 use crate::view;
 
@@ -48,6 +49,7 @@ impl Engine {
                 Some(tables) => tables.count(id.0),
                 None => self.counted(id.0, &Counted::default()),
             },
+            ControlToRde::Errors { id, peer } => self.list_errors(id, peer),
             ControlToRde::Inject { id, routes } => self.inject(id, &routes),
             ControlToRde::Withdraw { id, prefix, path_id } => match &mut self.tables {
                 Some(tables) => tables.withdraw(id, prefix, path_id),
@@ -61,6 +63,15 @@ impl Engine {
             }
         }
         self.wake();
+    }
+
+    fn list_errors(&mut self, id: QueryId, peer: Option<PeerId>) {
+        let (counts, errors) = match peer.map(|p| self.peers.get(p)) {
+            Some(Some(peer)) => (peer.stats.faults.counts(), peer.stats.faults.last()),
+            Some(None) => (Vec::new(), Vec::new()),
+            None => (errors::sum(self.peers.iter().map(|(_, p)| &p.stats.faults)), Vec::new()),
+        };
+        self.control.push(RdeToControl::ErrorsReply { id, counts, errors }, Vec::new());
     }
 
     fn inject(&mut self, id: QueryId, routes: &[InjectedRoute]) {
@@ -163,6 +174,7 @@ impl Engine {
                     stale,
                     restart: p.kept.map(|k| k.state(now)),
                     restarts_expired: p.stats.restarts_expired,
+                    prefix_limit_exceeded: p.stats.prefix_limit_exceeded,
                 }
             })
             .collect();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::errors::Faults;
+
 /// Counters of a peer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PeerStats {
@@ -10,13 +12,22 @@ pub(crate) struct PeerStats {
     pub(crate) treated_as_withdraw: u64,
     pub(crate) attributes_discarded: u64,
     pub(crate) restarts_expired: u64,
-    faults: FaultLog,
+    pub(crate) prefix_limit_exceeded: u64,
+    /// What was wrong with its UPDATEs.
+    pub(crate) faults: Faults,
+    fault_log: FaultLog,
+    limit_log: FaultLog,
 }
 
 impl PeerStats {
     /// Whether a malformed message may be logged: a peer that sends many must not fill the log.
     pub(crate) fn may_log(&mut self, now: Instant) -> bool {
-        self.faults.admit(now)
+        self.fault_log.admit(now)
+    }
+
+    /// The same for a prefix limit that is only warned of.
+    pub(crate) fn may_log_limit(&mut self, now: Instant) -> bool {
+        self.limit_log.admit(now)
     }
 }
 

@@ -31,7 +31,8 @@ impl Egress {
         self.sources[at] = source;
     }
 
-    fn source(&self, idx: PeerIdx) -> Option<Source> {
+    /// The session that the tables call `idx`.
+    pub(crate) fn source(&self, idx: PeerIdx) -> Option<Source> {
         self.sources.get(idx.index()).copied().flatten()
     }
 

@@ -183,6 +183,7 @@ impl Engine {
                 self.restarts_in_time();
                 self.deferral_in_time();
                 self.tables.iter_mut().for_each(Tables::wake);
+                self.check_advertised();
                 self.busy = true;
             }
             Event::Idle => {
@@ -253,6 +254,7 @@ impl Engine {
         if first {
             self.defer();
         }
+        self.limits_changed();
         Ok(())
     }
 
@@ -359,10 +361,12 @@ impl Engine {
                         self.peers.consumed(source, octets);
                     }
                     self.report_consumed(CREDIT_BATCH);
+                    due.tallies.into_iter().for_each(|(idx, more)| self.tallied(idx, more));
                     if let Some((id, count)) = due.injected {
                         self.control.push(RdeToControl::Injected { id, count }, Vec::new());
                     }
                 }
+                Said::Advertised(shard, list) => self.advertised(shard, list),
                 Said::Withdrawn { id, there } => {
                     let count = u32::from(there);
                     self.control.push(RdeToControl::Injected { id, count }, Vec::new());

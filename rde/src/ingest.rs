@@ -2,17 +2,21 @@
 
 use std::time::Instant;
 
+use bgp::attr::code;
 use bgp::header::{HEADER_LEN, Header, MessageType};
 use bgp::notification::Notification;
 use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update;
-use bgp::{Family, MAX_EXTENDED_MESSAGE};
+use bgp::{AttributeFault, Family, MAX_EXTENDED_MESSAGE, Verdict};
 use bytes::Bytes;
+use ipc::errors::MAX_OCTETS;
 use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
 use ipc::{LinkError, Role};
 use rib::Applied;
 
 use crate::engine::{Engine, TURN_CHANGES};
+use crate::errors;
+use crate::limits::Watch;
 use crate::peers::{self, Session};
 use crate::tables::Tables;
 
@@ -34,6 +38,7 @@ impl Engine {
         // It may have been removed from the configuration while it came up: session is about to end it.
         let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
         let ctx = peers::context(peer, negotiated);
+        let limits = peer.prefix_limits;
         let info = peers::info(peer, negotiated);
         let mut kept = self.peers.entry(source.peer).kept.take();
         if let Some(k) = kept
@@ -51,7 +56,9 @@ impl Engine {
         self.egress.name(idx, Some(source));
         let graceful = negotiated.graceful;
         let session = Session { epoch: source.epoch, idx, ctx, graceful, ending: false };
-        self.peers.entry(source.peer).session = Some(session);
+        let entry = self.peers.entry(source.peer);
+        entry.session = Some(session);
+        entry.watch = Watch::begin(limits);
         if let Some(kept) = kept {
             self.end_of_absence(source, kept, graceful);
         }
@@ -137,7 +144,13 @@ impl Engine {
     }
 
     fn update(&mut self, source: Source, session: &Session, body: &[u8]) -> Result<(), Notification> {
-        let update = update::parse(body, &session.ctx)?;
+        let update = match update::read(body, &session.ctx) {
+            Ok(update) => update,
+            Err(fault) => {
+                self.note(source, &[(fault, errors::octets(&fault, body))]);
+                return Err(fault.notification(body));
+            }
+        };
         let Some(tables) = &mut self.tables else { return Ok(()) };
         let applied = tables.update(session.idx, &update, &session.ctx);
         if let Some(family) = update.end_of_rib() {
@@ -152,19 +165,29 @@ impl Engine {
         stats.reflection_loops += u64::from(applied.reflected);
         stats.treated_as_withdraw += u64::from(applied.treated_as_withdraw);
         stats.attributes_discarded +=
-            update.faults.iter().filter(|f| f.verdict == bgp::Verdict::Discard).count() as u64;
-        if !stats.may_log(Instant::now()) {
-            return Ok(());
+            update.faults.iter().filter(|f| f.verdict == Verdict::Discard).count() as u64;
+        let mut faults: Vec<(AttributeFault, &[u8])> =
+            update.faults.iter().map(|fault| (*fault, errors::octets(fault, body))).collect();
+        if applied.treated_as_withdraw && update.verdict != Verdict::TreatAsWithdraw {
+            let path = update.attributes.get(code::AS_PATH).unwrap_or_default();
+            faults.push((AttributeFault::first_as(), path));
+        }
+        self.note(source, &faults);
+        Ok(())
+    }
+
+    /// Counts, keeps and, unless there are too many, logs what is wrong with an UPDATE.
+    fn note(&mut self, source: Source, faults: &[(AttributeFault, &[u8])]) {
+        let stats = &mut self.peers.entry(source.peer).stats;
+        faults.iter().for_each(|(fault, octets)| stats.faults.note(fault, octets));
+        if faults.is_empty() || !stats.may_log(Instant::now()) {
+            return;
         }
         let _span = self.span(source).entered();
-        for fault in &update.faults {
-            let octets = hex(fault.excerpt(body));
-            tracing::warn!(%fault, octets, "malformed attribute");
+        for (fault, octets) in faults {
+            let (verdict, octets) = (fault.verdict.name(), hex(octets));
+            tracing::warn!(%fault, verdict, octets, "malformed attribute");
         }
-        if applied.treated_as_withdraw && update.faults.is_empty() {
-            tracing::warn!("the first AS of the path is not the peer's: treated as withdrawn");
-        }
-        Ok(())
     }
 
     /// The span of a peer's log lines, the same as in session.
@@ -187,10 +210,8 @@ impl Engine {
 
     /// Has session end a session.
     fn end(&mut self, source: Source, notification: &Notification, reason: String) {
-        if let Some((peer, _)) = self.peers.current(source)
-            && let Some(session) = &mut peer.session
-        {
-            session.ending = true;
+        if let Some((peer, _)) = self.peers.current(source) {
+            peer.end_begins();
         }
         let Notification { code, subcode, data } = notification.clone();
         self.session.push(RdeToSession::Notify { source, code, subcode, data, reason }, Vec::new());
@@ -198,5 +219,6 @@ impl Engine {
 }
 
 fn hex(octets: &[u8]) -> String {
+    let octets = octets.get(..MAX_OCTETS).unwrap_or(octets);
     octets.iter().map(|o| format!("{o:02x}")).collect()
 }

@@ -7,10 +7,11 @@ use bgp::update::ReadContext;
 use ipc::config::RdePeer;
 use ipc::session_rde::{GracefulRestart, Negotiated, Source};
 use ipc::{Epoch, PeerId};
-use rib::{PeerIdx, PeerInfo};
+use rib::{Counted, PeerIdx, PeerInfo};
 
 use crate::counters::PeerStats;
 use crate::restart::Kept;
+use crate::limits::Watch;
 
 /// A session that is up.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct Peer {
     /// Routes of before its restart.
     pub(crate) kept: Option<Kept>,
     pub(crate) stats: PeerStats,
+    /// How many prefixes it exchanges in this session.
+    pub(crate) watch: Watch,
     /// Octets dealt with and not yet reported to session.
     pub(crate) consumed: u64,
 }
@@ -39,6 +42,15 @@ impl Peer {
     /// Where its routes are in the tables.
     pub(crate) fn place(&self) -> Option<PeerIdx> {
         self.session.as_ref().map(|s| s.idx).or(self.kept.map(|k| k.idx))
+    }
+}
+
+impl Peer {
+    /// Session was asked to end the session: what still comes in is not looked at.
+    pub(crate) fn end_begins(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.ending = true;
+        }
     }
 }
 
@@ -59,6 +71,10 @@ impl Peers {
         self.map.get(&id)
     }
 
+    pub(crate) fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.map.get_mut(&id)
+    }
+
     /// The peer, if this is its current session.
     pub(crate) fn current(&mut self, source: Source) -> Option<(&mut Peer, Session)> {
         let peer = self.map.get_mut(&source.peer)?;
@@ -73,6 +89,13 @@ impl Peers {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
         self.map.iter().map(|(id, p)| (*id, p))
+    }
+
+    /// All sessions that are up.
+    pub(crate) fn sessions(&self) -> Vec<Source> {
+        let source =
+            |(peer, p): (&PeerId, &Peer)| Some(Source { peer: *peer, epoch: p.session.as_ref()?.epoch });
+        self.map.iter().filter_map(source).collect()
     }
 
     /// Octets of a session were dealt with.
@@ -126,6 +149,10 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         route_reflector_client: config.route_reflector_client,
         remove_private_as: config.remove_private_as,
         default_originate: config.default_originate,
+        counted: Counted {
+            received: config.prefix_limits.received.is_some(),
+            advertised: config.prefix_limits.advertised.is_some(),
+        },
     }
 }
 

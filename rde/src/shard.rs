@@ -72,6 +72,9 @@ pub(crate) struct Counted {
     pub(crate) peers: Vec<(PeerIdx, [[u64; 4]; 3])>,
 }
 
+/// How many prefixes more a peer has announced, by family number.
+pub(crate) type Tally = (PeerIdx, [i64; 4]);
+
 /// What a shard says, in order.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -94,8 +97,10 @@ pub(crate) enum Output {
     Away(PeerIdx),
     /// Nothing of this incarnation is left here.
     Forgotten(PeerIdx),
-    /// The oldest batch that was not answered is in.
-    Applied,
+    /// The oldest batch that was not answered is in; with it, so many prefixes more or less of counted peers.
+    Applied(Vec<Tally>),
+    /// So many routes are announced to counted peers here.
+    Advertised(Vec<(PeerIdx, Family, u64)>),
     Withdrawn {
         id: QueryId,
         there: bool,
@@ -165,7 +170,7 @@ impl Shard {
                 self.rib.apply(&batch, self.number);
                 // Before the answer, so that whoever made the batch has it for itself again.
                 drop(batch);
-                self.says.push(Output::Applied);
+                self.says.push(Output::Applied(self.rib.tallies()));
             }
             Command::Withdraw { id, prefix, path_id } => {
                 let there = self.rib.withdraw_injected(prefix, path_id);
@@ -187,6 +192,12 @@ impl Shard {
         let removed = self.rib.removed();
         // With a full channel to session, what changes waits in the tables, where it is coalesced.
         let mut busy = !self.says.is_full() && self.rib.work(now, &mut self.says);
+        if busy {
+            let advertised = self.rib.advertised();
+            if !advertised.is_empty() {
+                self.says.push(Output::Advertised(advertised));
+            }
+        }
         if self.rib.has_queries() {
             busy = true;
             if let Some((id, page)) = self.rib.query_step() {

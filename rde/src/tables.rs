@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use rib::{Applied, Batch, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Target};
 use tokio::sync::mpsc as wakes;
 
-use crate::shard::{Backlog, Command, Counted, Output, Shard};
+use crate::shard::{Backlog, Command, Counted, Output, Shard, Tally};
 
 /// Batches on their way through the shards; then no more is read.
 const IN_FLIGHT: usize = 4;
@@ -33,17 +33,45 @@ pub(crate) struct Due {
     pub(crate) consumed: Vec<(Source, u64)>,
     /// Injected routes.
     pub(crate) injected: Option<(QueryId, u32)>,
+    /// Prefixes that counted peers have announced or withdrawn.
+    pub(crate) tallies: Vec<Tally>,
+}
+
+impl Due {
+    /// A shard has so many prefixes more: only the sum of all shards says how many there are.
+    fn add_tallies(&mut self, tallies: Vec<Tally>) {
+        for (idx, more) in tallies {
+            match self.tallies.iter_mut().find(|(i, _)| *i == idx) {
+                Some((_, sum)) => sum.iter_mut().zip(more).for_each(|(s, n)| *s += n),
+                None => self.tallies.push((idx, more)),
+            }
+        }
+    }
 }
 
 /// What all shards together say.
 #[derive(Debug)]
 pub(crate) enum Said {
-    Send { runs: Vec<Run<Target>>, octets: Vec<u8> },
-    Join { group: GroupId, peer: PeerIdx },
-    Leave { group: GroupId, peer: PeerIdx },
+    Send {
+        runs: Vec<Run<Target>>,
+        octets: Vec<u8>,
+    },
+    Join {
+        group: GroupId,
+        peer: PeerIdx,
+    },
+    Leave {
+        group: GroupId,
+        peer: PeerIdx,
+    },
     EndOfRib(PeerIdx, Family),
     Due(Due),
-    Withdrawn { id: QueryId, there: bool },
+    /// A shard announces so many routes to counted peers.
+    Advertised(usize, Vec<(PeerIdx, Family, u64)>),
+    Withdrawn {
+        id: QueryId,
+        there: bool,
+    },
     Page(u64, PageDone),
     Counted(u64, Counted),
 }
@@ -376,10 +404,11 @@ impl Tables {
                     self.intake.forgotten(peer);
                     continue;
                 }
-                Output::Applied => {
-                    self.applied(shard);
+                Output::Applied(tallies) => {
+                    self.applied(shard, tallies);
                     continue;
                 }
+                Output::Advertised(list) => Said::Advertised(shard, list),
                 Output::Page(id, page) => {
                     let Some((limit, parts)) = self.pages.get_mut(&id) else { continue };
                     parts.push(page);
@@ -423,10 +452,11 @@ impl Tables {
     }
 
     /// A shard has taken in the oldest batch that it had not.
-    fn applied(&mut self, shard: usize) {
+    fn applied(&mut self, shard: usize, tallies: Vec<Tally>) {
         let Some(answered) = self.answered.get_mut(shard) else { return };
-        if let Some((waits_for, ..)) = self.in_flight.get_mut(*answered) {
+        if let Some((waits_for, _, due)) = self.in_flight.get_mut(*answered) {
             *waits_for -= 1;
+            due.add_tallies(tallies);
         }
         *answered += 1;
         while self.in_flight.front().is_some_and(|(waits_for, ..)| *waits_for == 0) {
@@ -521,6 +551,7 @@ mod tests {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            counted: rib::Counted::default(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bgp::{Asn, RouterId};
-use fsm::{HoldTime, SendHold, Settings};
-use ipc::config::{SessionPeer, Speaker};
+use fsm::{HoldTime, PrefixLimits, SendHold, Settings};
+use ipc::config::{OverLimit, SessionPeer, Speaker};
 use ipc::{Generation, LinkError, PeerId, Role};
 
 use crate::engine::Engine;
@@ -114,5 +114,19 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
         restart_time: peer.restart_time,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),
+        prefix_limits: prefix_limits(&peer.prefix_limits),
+    }
+}
+
+/// Where a limit is only warned of, it does not concern sessions.
+fn prefix_limits(limits: &ipc::config::PrefixLimits) -> PrefixLimits {
+    let ipc::config::PrefixLimits { received, advertised, action } = *limits;
+    match action {
+        OverLimit::Shutdown => PrefixLimits { received, advertised, restart: None },
+        OverLimit::Restart { minutes } => {
+            let restart = Some(Duration::from_secs(60 * u64::from(minutes)));
+            PrefixLimits { received, advertised, restart }
+        }
+        OverLimit::Warn => PrefixLimits::default(),
     }
 }

@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use bgp::header::{self, HEADER_LEN, MessageType};
 use bytes::Bytes;
-use ipc::session_rde::{RdeToSession, RdeToSessionBulk, Run, Source, Target};
+use fsm::{Exceeded, Input};
+use ipc::session_rde::{Direction, RdeToSession, RdeToSessionBulk, Run, Source, Target};
 use ipc::{GroupId, LinkError, PeerId, Received, Role};
 
 use crate::engine::Engine;
@@ -193,6 +194,15 @@ pub(crate) fn control(engine: &Engine, message: RdeToSession) {
         RdeToSession::Notify { source, code, subcode, data, reason } => {
             if let Some(peer) = current(engine, source) {
                 peer.notify(bgp::Notification { code, subcode, data }, reason);
+            }
+        }
+        RdeToSession::OverLimit { source, direction, family, limit } => {
+            if let Some(peer) = current(engine, source) {
+                let direction = match direction {
+                    Direction::Received => fsm::Direction::Received,
+                    Direction::Advertised => fsm::Direction::Advertised,
+                };
+                peer.input(Input::OverLimit(Exceeded { direction, family, limit }));
             }
         }
     }

@@ -4,6 +4,7 @@
 mod accept;
 mod closing;
 mod config;
+mod ended;
 mod engine;
 mod from_rde;
 mod limits;

@@ -24,6 +24,7 @@ use tracing::Span;
 
 use crate::accept::PER_PEER;
 use crate::closing;
+use crate::ended::Ended;
 use crate::engine::{Closing, Engine};
 use crate::limits::Rate;
 use crate::outbox::Kind;
@@ -82,6 +83,7 @@ pub(crate) struct Stats {
     /// Why no connection has come about since.
     pub(crate) connect_error: String,
     pub(crate) since: Option<Instant>,
+    pub(crate) ended: Ended,
 }
 
 impl Stats {
@@ -199,6 +201,7 @@ impl Peer {
 
     pub(crate) fn enable(&self) {
         self.state.borrow_mut().disabled = false;
+        self.input(Input::Release);
         self.start();
     }
 
@@ -345,7 +348,10 @@ impl Peer {
     fn end(&self, state: &mut State, id: ConnId, reason: &Reason, down: Option<DownReason>) {
         let established = down.is_some();
         match reason {
-            Reason::Sent { notification, detail } => log_notification("sent", notification, detail),
+            Reason::Sent { notification, detail } => {
+                log_notification("sent", notification, detail);
+                state.stats.ended.sent(notification, detail);
+            }
             Reason::Received(n) => log_notification("received", n, ""),
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),
             Reason::Superseded | Reason::Left => {}
@@ -353,6 +359,8 @@ impl Peer {
         match reason {
             // A peer that closes without a word does not hide what it said before.
             Reason::Lost(_) if !established => state.stats.connect_error = reason.to_string(),
+            // Nor does a peer that goes on to connect hide why it is kept down.
+            _ if !established && state.fsm.is_held() => {}
             _ if established || !reason.is_collision() => {
                 state.stats.last_error = reason.to_string();
                 state.stats.connect_error.clear();

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ipc::control_session::{ControlToSession, FsmState, PeerStatus, SessionToControl};
+use ipc::{PeerId, QueryId};
 
 use crate::engine::Engine;
 use crate::peer::Peer;
@@ -15,7 +16,16 @@ const MAX_TEXT: usize = 512;
 
 /// The answer's pages.
 pub(crate) fn answer(engine: &Engine, question: &ControlToSession) -> Vec<SessionToControl> {
-    let ControlToSession::Peers { id, peer } = *question;
+    match *question {
+        ControlToSession::Peers { id, peer } => peers(engine, id, peer),
+        ControlToSession::Errors { id, peer } => {
+            let errors = engine.peer(peer).map_or_else(Vec::new, |p| p.state().stats.ended.all());
+            vec![SessionToControl::ErrorsReply { id, errors }]
+        }
+    }
+}
+
+fn peers(engine: &Engine, id: QueryId, peer: Option<PeerId>) -> Vec<SessionToControl> {
     let asked = match peer {
         Some(peer) => engine.peer(peer).into_iter().collect(),
         None => engine.all_peers(),
@@ -58,6 +68,7 @@ fn status(peer: &Peer) -> PeerStatus {
         peer: peer.id,
         state: fsm_state(state.fsm.state()),
         disabled: state.disabled,
+        held: state.fsm.is_held(),
         uptime_seconds: uptime,
         flap_count: stats.flaps,
         last_error: stats.error().chars().take(MAX_TEXT).collect(),

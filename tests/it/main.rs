@@ -8,6 +8,8 @@ mod interop;
 mod lab_itself;
 mod lan;
 mod life;
+mod limits;
+mod malformed;
 mod misbehaviour;
 mod mutations;
 mod next_hops;

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Show who the daemon is: AS number, router id, port
     Global,
-    /// Show neighbors, enable and disable them
+    /// Show neighbors and their errors, enable and disable them
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
@@ -73,6 +73,8 @@ pub(crate) enum NeighborAction {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Show the errors that it has made: counted, and the last ones with their octets
+    Errors,
 }
 
 /// An address family.

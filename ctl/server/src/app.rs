@@ -9,6 +9,7 @@ use ipc::channel::Sender;
 use ipc::config::ControlPeer;
 use ipc::control_rde::{ControlToRde, PeerCounters, RdeToControl, TableCounters};
 use ipc::control_session::{ControlToSession, PeerStatus, SessionToControl};
+use ipc::errors::{FaultCount, PeerError};
 use ipc::parent_control::{ControlToParent, Intent, IntentError};
 use ipc::{PeerId, QueryId, Role};
 use tokio::sync::oneshot;
@@ -118,7 +119,9 @@ impl App {
         let mut query = self.session.ask(|id| ControlToSession::Peers { id, peer }).await?;
         let mut found = HashMap::new();
         loop {
-            let SessionToControl::PeersReply { peers, last, .. } = query.next().await?;
+            let SessionToControl::PeersReply { peers, last, .. } = query.next().await? else {
+                return Err(query.confused());
+            };
             found.extend(peers.into_iter().map(|p| (p.peer, p)));
             if last {
                 query.finish();
@@ -148,6 +151,35 @@ impl App {
                 _ => return Err(query.confused()),
             }
         }
+    }
+
+    /// The errors of a peer for which its connections were ended.
+    ///
+    /// # Errors
+    /// See [`Query::next`](crate::engine::Query::next).
+    pub(crate) async fn session_errors(&self, peer: PeerId) -> Result<Vec<PeerError>, Status> {
+        let mut query = self.session.ask(|id| ControlToSession::Errors { id, peer }).await?;
+        let SessionToControl::ErrorsReply { errors, .. } = query.next().await? else {
+            return Err(query.confused());
+        };
+        query.finish();
+        Ok(errors)
+    }
+
+    /// What was wrong with UPDATEs of a peer: counted, and the last ones; or counted for all peers together.
+    ///
+    /// # Errors
+    /// See [`Query::next`](crate::engine::Query::next).
+    pub(crate) async fn update_errors(
+        &self,
+        peer: Option<PeerId>,
+    ) -> Result<(Vec<FaultCount>, Vec<PeerError>), Status> {
+        let mut query = self.rde.ask(|id| ControlToRde::Errors { id, peer }).await?;
+        let RdeToControl::ErrorsReply { counts, errors, .. } = query.next().await? else {
+            return Err(query.confused());
+        };
+        query.finish();
+        Ok((counts, errors))
     }
 
     /// Asks the parent for a change.

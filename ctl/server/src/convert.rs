@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use bgp::{Family, NextHop};
+use bgp::{Family, FaultKind, NextHop, Verdict};
 use grpc::v1;
-use ipc::config::ControlPeer;
+use ipc::config::{ControlPeer, OverLimit, PrefixLimits};
 use ipc::control_rde::{PeerCounters, RouteFilter, RouteView, Segment};
 use ipc::control_session::{FsmState, MessageCounts, PeerStatus};
+use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipnet::IpNet;
 use tonic::Status;
 
@@ -173,7 +174,7 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
         remote_asn: peer.remote_asn,
         description: peer.description.clone(),
         hold_time: peer.hold_time.into(),
-        max_prefixes: peer.max_prefixes,
+        max_prefixes: peer.prefix_limits.received.unwrap_or(0),
         families: peer.families.iter().map(|f| f.name().to_owned()).collect(),
         remove_private_as: peer.remove_private_as.clone(),
         peer_group: peer.peer_group.clone(),
@@ -183,6 +184,22 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
         add_path_send_max: peer.add_path_send_max,
         md5: peer.md5,
         ttl_security: peer.ttl_security,
+        max_prefixes_out: peer.prefix_limits.advertised.unwrap_or(0),
+        max_prefixes_action: over_limit(&peer.prefix_limits).to_owned(),
+        max_prefixes_restart_minutes: match peer.prefix_limits.action {
+            OverLimit::Restart { minutes } => minutes.into(),
+            OverLimit::Shutdown | OverLimit::Warn => 0,
+        },
+    }
+}
+
+/// The name of what happens beyond limits, where there are some.
+fn over_limit(limits: &PrefixLimits) -> &'static str {
+    match limits.action {
+        _ if limits.received.is_none() && limits.advertised.is_none() => "",
+        OverLimit::Shutdown => "shutdown",
+        OverLimit::Restart { .. } => "restart",
+        OverLimit::Warn => "warn",
     }
 }
 
@@ -216,6 +233,7 @@ pub(crate) fn neighbor(
             stale_routes: c.stale.iter().sum(),
         });
         state.graceful_restarts_expired = c.restarts_expired;
+        state.prefix_limit_exceeded = c.prefix_limit_exceeded;
     }
     state
 }
@@ -224,6 +242,7 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     let text = |a: Option<std::net::SocketAddr>| a.map(|a| a.to_string()).unwrap_or_default();
     state.state = session_state(s.state).into();
     state.disabled = s.disabled;
+    state.over_prefix_limit = s.held;
     state.uptime_seconds = s.uptime_seconds;
     state.updates_received = s.received.update;
     state.updates_sent = s.sent.update;
@@ -263,6 +282,59 @@ pub(crate) fn family_prefixes(
 /// The figure of a family among those of all.
 pub(crate) fn of_family(figures: &[u64; 4], family: Family) -> u64 {
     figures.get(family as usize).copied().unwrap_or(0)
+}
+
+/// The errors of a neighbor, those of both engines in the order of time.
+pub(crate) fn neighbor_errors(
+    mut errors: Vec<PeerError>,
+    counts: &[FaultCount],
+) -> v1::GetNeighborErrorsResponse {
+    errors.sort_by_key(|e| e.at);
+    let count = |c: &FaultCount| v1::NeighborErrorCount {
+        kind: fault_kind(c.kind).to_owned(),
+        attribute: c.attribute.into(),
+        attribute_name: attribute_name(c.attribute),
+        verdict: c.verdict.name().to_owned(),
+        count: c.count,
+    };
+    v1::GetNeighborErrorsResponse {
+        errors: errors.into_iter().map(neighbor_error).collect(),
+        counts: counts.iter().map(count).collect(),
+    }
+}
+
+fn neighbor_error(error: PeerError) -> v1::NeighborError {
+    let mut shown = v1::NeighborError {
+        time_ms: error.at,
+        octets: error.octets,
+        octet_count: error.len,
+        ..v1::NeighborError::default()
+    };
+    match error.what {
+        Wrong::Update { attribute, kind, verdict, text } => {
+            shown.kind = fault_kind(kind).to_owned();
+            shown.attribute = attribute.into();
+            shown.attribute_name = attribute_name(attribute);
+            shown.verdict = verdict.name().to_owned();
+            shown.message = text;
+        }
+        Wrong::Notification { code, subcode, text } => {
+            shown.kind = "notification".to_owned();
+            shown.verdict = Verdict::Reset.name().to_owned();
+            shown.message = text;
+            (shown.notification_code, shown.notification_subcode) = (code.into(), subcode.into());
+        }
+    }
+    shown
+}
+
+/// The name of a kind of fault; rde, which tells its number, may be of another mind than us.
+pub(crate) fn fault_kind(number: u8) -> &'static str {
+    FaultKind::NAMES.get(usize::from(number)).copied().unwrap_or("unknown")
+}
+
+fn attribute_name(code: u8) -> String {
+    bgp::attr::code::name(code).unwrap_or_default().to_owned()
 }
 
 fn message_counts(c: &MessageCounts) -> v1::MessageCounts {

@@ -46,8 +46,9 @@ impl Ask for ControlToSession {
 
 impl Answer for SessionToControl {
     fn id(&self) -> QueryId {
-        let SessionToControl::PeersReply { id, .. } = self;
-        *id
+        match self {
+            SessionToControl::PeersReply { id, .. } | SessionToControl::ErrorsReply { id, .. } => *id,
+        }
     }
 }
 
@@ -65,6 +66,7 @@ impl Answer for RdeToControl {
             RdeToControl::Routes { id, .. }
             | RdeToControl::Failed { id, .. }
             | RdeToControl::CountersReply { id, .. }
+            | RdeToControl::ErrorsReply { id, .. }
             | RdeToControl::Injected { id, .. } => *id,
         }
     }

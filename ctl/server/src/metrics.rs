@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bgp::Family;
+use bgp::{Family, FaultKind};
 use ipc::PeerId;
 use ipc::config::ControlPeer;
 use ipc::control_rde::PeerCounters;
 use ipc::control_session::{FsmState, MessageCounts, PeerStatus};
+use ipc::errors::FaultCount;
 
 use crate::app::{App, Counters};
 use crate::convert::of_family;
@@ -23,11 +24,13 @@ use crate::view::View;
 pub(crate) struct Snapshot {
     sessions: Arc<HashMap<PeerId, PeerStatus>>,
     counters: Arc<Counters>,
+    faults: Arc<Vec<FaultCount>>,
 }
 
 /// Asks both engines, and writes down what they say. While one is away, its last figures stand.
 pub(crate) async fn render(app: &App) -> String {
-    let (sessions, counters) = tokio::join!(app.sessions(None), app.counters());
+    let (sessions, counters, faults) =
+        tokio::join!(app.sessions(None), app.counters(), app.update_errors(None));
     let up = [("session", sessions.is_ok()), ("rde", counters.is_ok())];
     let snapshot = app.with_snapshot(|last| {
         if let Ok(sessions) = sessions {
@@ -35,6 +38,9 @@ pub(crate) async fn render(app: &App) -> String {
         }
         if let Ok(counters) = counters {
             last.counters = Arc::new(counters);
+        }
+        if let Ok((faults, _)) = faults {
+            last.faults = Arc::new(faults);
         }
         last.clone()
     });
@@ -47,6 +53,7 @@ pub(crate) async fn render(app: &App) -> String {
         app.try_view().as_deref().map_or_else(Vec::new, |view| joined(view, &snapshot)).to_vec();
     write_daemon(&mut text, app.uptime(), &peers);
     write_sessions(&mut text, &peers);
+    write_faults(&mut text, &snapshot.faults);
     write_tables(&mut text, &snapshot.counters);
     write_routes(&mut text, &peers);
     write_restarts(&mut text, &snapshot.counters);
@@ -180,6 +187,14 @@ fn write_sessions(text: &mut Text, peers: &[Peer<'_>]) {
     );
     per_peer(
         text,
+        "bgp_max_prefix_exceeded_total",
+        Counter,
+        "Times the peer exceeded max_prefixes.",
+        peers,
+        |p| p.counters.map_or(0, |c| c.prefix_limit_exceeded),
+    );
+    per_peer(
+        text,
         "bgp_queued_octets",
         Gauge,
         "Octets queued for the peer and not yet written.",
@@ -188,6 +203,16 @@ fn write_sessions(text: &mut Text, peers: &[Peer<'_>]) {
     );
     messages(text, "bgp_messages_sent_total", "Messages sent.", peers, |p| p.sent());
     messages(text, "bgp_messages_received_total", "Messages received.", peers, |p| p.received());
+}
+
+/// What was wrong with UPDATEs of all peers; each kind is there from the start.
+fn write_faults(text: &mut Text, faults: &[FaultCount]) {
+    let help = "Malformations of UPDATEs that were handled by RFC 7606.";
+    let family = text.family("bgp_update_errors_total", Kind::Counter, help);
+    for (number, kind) in FaultKind::NAMES.into_iter().enumerate() {
+        let of_kind = faults.iter().filter(|f| usize::from(f.kind) == number);
+        family.sample(&[("kind", kind)], of_kind.map(|f| f.count).sum());
+    }
 }
 
 fn messages(
@@ -262,9 +287,7 @@ fn write_restarts(text: &mut Text, counters: &Counters) {
 
 /// What the manual names and this version does not do: nothing of it happens, so 0 is the truth.
 fn write_later(text: &mut Text) {
-    use Kind::{Counter, Gauge};
-    text.family("bgp_max_prefix_exceeded_total", Counter, "Times a peer exceeded its prefix limit.")
-        .sample(&[], 0);
+    use Kind::Gauge;
     text.family("bgp_rpki_vrp_count", Gauge, "Validated ROA payloads.")
         .sample(&[("af", "ipv4")], 0)
         .sample(&[("af", "ipv6")], 0);

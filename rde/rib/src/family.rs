@@ -103,6 +103,9 @@ impl<A: Addr> FamilyTable<A> {
                 self.prefixes += u64::from(list.count == 1);
                 if let Some(peer) = shared.peers.get_mut(path.peer) {
                     peer.received[A::FAMILY as usize] += 1;
+                    if peer.is_tallied() && self.paths_from(id, path.peer) == 1 {
+                        shared.peers.tally(path.peer, A::FAMILY, 1);
+                    }
                 }
             }
         }
@@ -134,6 +137,9 @@ impl<A: Addr> FamilyTable<A> {
         if let Some(peer) = shared.peers.get_mut(path.peer) {
             peer.received[A::FAMILY as usize] -= 1;
             peer.stale[A::FAMILY as usize].renew(path.mark);
+            if peer.is_tallied() && self.paths_from(id, path.peer) == 0 {
+                shared.peers.tally(path.peer, A::FAMILY, -1);
+            }
         }
         self.removed += 1;
         self.prefixes -= u64::from(list.count == 0);
@@ -142,6 +148,12 @@ impl<A: Addr> FamilyTable<A> {
             self.mark(id);
         }
         self.slots.free_if_unused(id);
+    }
+
+    /// How many paths of a prefix are from a peer: with add-path there may be several, and for limits they count as
+    /// one.
+    fn paths_from(&self, id: u32, peer: PeerIdx) -> usize {
+        self.paths.get(self.slots.get(id).list()).iter().filter(|p| p.peer == peer).count()
     }
 
     /// Puts the best path first.

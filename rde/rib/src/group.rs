@@ -44,6 +44,8 @@ pub(crate) struct Member {
     pub(crate) end_of_rib_due: bool,
     /// Octets of the batch at hand that it is not sent.
     pub(crate) excluded: u64,
+    /// How many routes it was last said to have; `None`: nobody asks.
+    pub(crate) reported: Option<u64>,
 }
 
 /// An update group of one family.

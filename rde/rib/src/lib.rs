@@ -44,7 +44,7 @@ pub use export::{Outgoing, PeerClass};
 pub use flow::Flow;
 pub use intake::{Applied, Intake};
 pub use pack::end_of_rib;
-pub use peers::{PeerIdx, PeerInfo};
+pub use peers::{Counted, PeerIdx, PeerInfo};
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};
 pub use rib::{Counters, Limits, Rib, Settings, Sink, Target};
 

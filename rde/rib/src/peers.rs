@@ -61,6 +61,17 @@ pub struct PeerInfo {
     pub remove_private_as: Option<RemovePrivateAs>,
     /// It is sent a default route of each of its families, whatever the tables have.
     pub default_originate: bool,
+    /// Whose prefixes are counted for limits.
+    pub counted: Counted,
+}
+
+/// Which prefixes of a peer are counted as they come and go: those for which there is a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Those that it announces: [`Rib::tallies`](crate::Rib::tallies).
+    pub received: bool,
+    /// Those that it is announced: [`Rib::advertised`](crate::Rib::advertised).
+    pub advertised: bool,
 }
 
 impl PeerInfo {
@@ -102,6 +113,15 @@ pub(crate) struct Peer {
     pub(crate) received: [u64; 4],
     /// Which of them are stale, by family number.
     pub(crate) stale: [Stale; 4],
+    /// How many prefixes more it has announced than when that was last told, by family number; `None`: nobody asks.
+    tally: Option<[i64; 4]>,
+}
+
+impl Peer {
+    /// Whether prefixes that it announces are counted.
+    pub(crate) fn is_tallied(&self) -> bool {
+        self.tally.is_some()
+    }
 }
 
 /// All incarnations that still have routes somewhere.
@@ -109,6 +129,8 @@ pub(crate) struct Peer {
 pub(crate) struct Peers {
     list: Vec<Option<Peer>>,
     identifiers: [u32; 2],
+    /// Who has something in its tally.
+    tallied: Vec<PeerIdx>,
 }
 
 impl Peers {
@@ -131,8 +153,10 @@ impl Peers {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            counted: Counted::default(),
         };
-        let mut peers = Peers { list: Vec::new(), identifiers: [router_id, cluster_id] };
+        let identifiers = [router_id, cluster_id];
+        let mut peers = Peers { list: Vec::new(), tallied: Vec::new(), identifiers };
         peers.put(PeerIdx::LOCAL, Arc::new(info), Arc::default());
         peers
     }
@@ -154,15 +178,40 @@ impl Peers {
         }
         if let Some(place) = self.list.get_mut(idx.index()) {
             let (received, stale) = ([0; 4], [Stale::default(); 4]);
-            *place = Some(Peer { info, rank, gone: false, away: false, flow, received, stale });
+            let tally = info.counted.received.then_some([0; 4]);
+            *place = Some(Peer { info, rank, gone: false, away: false, flow, received, stale, tally });
         }
     }
 
-    /// The next session of a peer that has kept its place. Who it is has not changed.
+    /// The next session of a peer that has kept its place. Who it is has not changed. What it has kept counts for the
+    /// session that begins.
     pub(crate) fn replace(&mut self, idx: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
-        if let Some(peer) = self.get_mut(idx) {
-            (peer.info, peer.flow, peer.away) = (info, flow, false);
+        let Some(peer) = self.get_mut(idx) else { return };
+        let kept = peer.received.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        peer.tally = info.counted.received.then_some(kept);
+        (peer.info, peer.flow, peer.away) = (info, flow, false);
+        self.tallied.push(idx);
+    }
+
+    /// A counted peer has announced its first path of a prefix, or withdrawn its last one.
+    pub(crate) fn tally(&mut self, idx: PeerIdx, family: Family, more: i64) {
+        let Some(tally) = self.get_mut(idx).and_then(|p| p.tally.as_mut()) else { return };
+        let first = *tally == [0; 4];
+        tally[family as usize] += more;
+        if first {
+            self.tallied.push(idx);
         }
+    }
+
+    /// Whose prefixes have become more or less since the last call, and by how many in each family.
+    pub(crate) fn take_tallies(&mut self) -> Vec<(PeerIdx, [i64; 4])> {
+        let tallied = std::mem::take(&mut self.tallied);
+        let take = |idx: PeerIdx| {
+            let peer = self.get_mut(idx).filter(|p| !p.gone)?;
+            let tally = peer.tally.replace([0; 4])?;
+            (tally != [0; 4]).then_some((idx, tally))
+        };
+        tallied.into_iter().filter_map(take).collect()
     }
 
     pub(crate) fn remove(&mut self, idx: PeerIdx) {

@@ -126,6 +126,8 @@ pub struct Rib {
     leaving: Vec<PeerIdx>,
     /// Families of which nobody is sent anything yet.
     deferred: FamilySet,
+    /// Sessions for which it is asked how much they are announced.
+    counted_out: usize,
     /// Pages under way.
     pages: Vec<(u64, Page)>,
 }
@@ -166,12 +168,14 @@ impl Rib {
             next_group: 0,
             leaving: Vec::new(),
             deferred: FamilySet::EMPTY,
+            counted_out: 0,
             pages: Vec::new(),
         }
     }
 
     /// A session reached Established; handle and account are those of the `Intake`.
     pub fn peer_up(&mut self, peer: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
+        self.counted_out += usize::from(info.counted.advertised);
         self.shared.peers.put(peer, Arc::clone(&info), flow);
         self.enter(peer, &info);
     }
@@ -182,7 +186,8 @@ impl Rib {
             let id = self.next_group;
             let mut rules = Rules::of(info, family, self.cluster_id);
             rules.default_originate &= self.defaults.contains(family);
-            let made = of_family!(self, family, t => t.enter(&mut self.shared, id, rules, peer), else false);
+            let (shared, counted) = (&mut self.shared, info.counted.advertised);
+            let made = of_family!(self, family, t => t.enter(shared, id, rules, peer, counted), else false);
             self.next_group += u32::from(made);
         }
     }
@@ -232,8 +237,28 @@ impl Rib {
 
     /// The peer is back in its place, with another session. What it announces replaces what is stale.
     pub fn peer_back(&mut self, peer: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
+        let before = self.shared.peers.get(peer).is_some_and(|p| p.info.counted.advertised);
+        self.counted_out += usize::from(info.counted.advertised);
+        self.counted_out -= usize::from(before);
         self.shared.peers.replace(peer, Arc::clone(&info), flow);
         self.enter(peer, &info);
+    }
+
+    /// Whose prefixes have become more or less since the last call, and by how many in each family. Only of peers
+    /// that are counted and whose session goes on. Several paths of a peer for a prefix (RFC 7911) count as one.
+    pub fn tallies(&mut self) -> Vec<(PeerIdx, [i64; 4])> {
+        self.shared.peers.take_tallies()
+    }
+
+    /// How many routes of a family counted peers are announced, where that has changed since the last call: those
+    /// that they have been sent, and those that are on the way to a new member of a group.
+    pub fn advertised(&mut self) -> Vec<(PeerIdx, Family, u64)> {
+        let mut list = Vec::new();
+        if self.counted_out > 0 {
+            self.v4.report_advertised(&mut list);
+            self.v6.report_advertised(&mut list);
+        }
+        list
     }
 
     /// The session ended: nothing is sent to the peer any more, and its routes go in steps of
@@ -244,6 +269,7 @@ impl Rib {
             return;
         }
         p.gone = true;
+        self.counted_out -= usize::from(p.info.counted.advertised);
         self.leaving.push(peer);
         self.v4.leave(peer);
         self.v6.leave(peer);
@@ -458,9 +484,21 @@ impl<A: Addr> FamilyTable<A> {
         self.groups.iter().flat_map(|g| g.members.iter().map(|m| (m.peer, g.advertised_to(m.peer))))
     }
 
+    fn report_advertised(&mut self, list: &mut Vec<(PeerIdx, Family, u64)>) {
+        for group in &mut self.groups {
+            for member in &mut group.members {
+                let Some(reported) = &mut member.reported else { continue };
+                let now = group.column.routes - group.column.routes_from(member.peer);
+                if std::mem::replace(reported, now) != now {
+                    list.push((member.peer, A::FAMILY, now));
+                }
+            }
+        }
+    }
+
     /// Puts a peer into the group with these rules; makes the group with this id if there is none, and
     /// says whether it did.
-    fn enter(&mut self, shared: &mut Shared, id: u32, rules: Rules, peer: PeerIdx) -> bool {
+    fn enter(&mut self, shared: &mut Shared, id: u32, rules: Rules, peer: PeerIdx, counted: bool) -> bool {
         let found = self.groups.iter().position(|g| g.rules == rules && g.teardown.is_none());
         let made = found.is_none();
         if made {
@@ -470,7 +508,8 @@ impl<A: Addr> FamilyTable<A> {
         let at = found.unwrap_or(self.groups.len() - 1);
         if let Some(group) = self.groups.get_mut(at) {
             let catch_up = Some(Box::<CatchUp>::default());
-            group.members.push(Member { peer, catch_up, end_of_rib_due: true, excluded: 0 });
+            let reported = counted.then_some(0);
+            group.members.push(Member { peer, catch_up, end_of_rib_due: true, excluded: 0, reported });
         }
         made
     }

@@ -69,6 +69,7 @@ fn peer(asn: u32) -> PeerInfo {
         route_reflector_client: false,
         remove_private_as: None,
         default_originate: false,
+        counted: rib::Counted::default(),
     }
 }
 

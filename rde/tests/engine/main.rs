@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
 mod restart;
+mod errors;
+mod limits;
 mod rig;
 mod turns;
 
@@ -454,6 +456,7 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         stale: [0; 4],
         restart: None,
         restarts_expired: 0,
+        prefix_limit_exceeded: 0,
     };
     let expected = RdeToControl::CountersReply { id: QueryId(8), tables, peers: vec![of_one], last: true };
     assert_eq!(answer, expected);

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use bgp::header::{HEADER_LEN, MessageType};
 use bgp::{Family, FamilySet};
 use ipc::channel::{Receiver, Sender, pair};
-use ipc::config::{RdeGlobal, RdePeer, Speaker};
+use ipc::config::{PrefixLimits, RdeGlobal, RdePeer, Speaker};
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, RdeToControl, RouteFilter, RouteView, Table};
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::session_rde::{
-    DownReason, Negotiated, RdeToSession, RdeToSessionBulk, Run, SessionToRde, SessionToRdeBulk, Source,
-    Target,
+    Direction, DownReason, Negotiated, RdeToSession, RdeToSessionBulk, Run, SessionToRde, SessionToRdeBulk,
+    Source, Target,
 };
 use ipc::{Epoch, Generation, GroupId, Link, Message, PeerId, QueryId, Role};
 use tokio::time::timeout;
@@ -80,6 +80,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         default_originate: false,
         stale_routes_time: 300,
         awaited: false,
+        prefix_limits: PrefixLimits::default(),
     }
 }
 
@@ -176,14 +177,23 @@ impl Rig {
 
     pub(crate) async fn start_with(global: RdeGlobal, peers: Vec<RdePeer>) -> Rig {
         let mut rig = Rig::unconfigured().await;
-        let generation = Generation(1);
-        rig.tell(ParentToRde::StageBegin { generation, global }).await;
-        rig.tell(ParentToRde::StagePeers(peers)).await;
-        rig.tell(ParentToRde::StageEnd).await;
-        assert_eq!(soon(rig.parent_rx.recv()).await.unwrap().message, RdeToParent::Staged(generation));
-        rig.tell(ParentToRde::Commit(generation)).await;
-        assert_eq!(soon(rig.parent_rx.recv()).await.unwrap().message, RdeToParent::Committed(generation));
+        rig.configure_with(1, global, peers).await;
         rig
+    }
+
+    /// Stages and commits a configuration.
+    pub(crate) async fn configure(&mut self, generation: u64, peers: Vec<RdePeer>) {
+        self.configure_with(generation, global(), peers).await;
+    }
+
+    async fn configure_with(&mut self, generation: u64, global: RdeGlobal, peers: Vec<RdePeer>) {
+        let generation = Generation(generation);
+        self.tell(ParentToRde::StageBegin { generation, global }).await;
+        self.tell(ParentToRde::StagePeers(peers)).await;
+        self.tell(ParentToRde::StageEnd).await;
+        assert_eq!(soon(self.parent_rx.recv()).await.unwrap().message, RdeToParent::Staged(generation));
+        self.tell(ParentToRde::Commit(generation)).await;
+        assert_eq!(soon(self.parent_rx.recv()).await.unwrap().message, RdeToParent::Committed(generation));
     }
 
     pub(crate) async fn tell(&self, message: ParentToRde) {
@@ -291,6 +301,16 @@ impl Rig {
     pub(crate) async fn notified(&mut self) -> (Source, u8, u8, Vec<u8>) {
         match soon(self.control.recv()).await.unwrap().message {
             RdeToSession::Notify { source, code, subcode, data, .. } => (source, code, subcode, data),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whose session is to end because of too many prefixes, of which direction, and the limit.
+    pub(crate) async fn over_limit(&mut self) -> (Source, Direction, Family, u32) {
+        match soon(self.control.recv()).await.unwrap().message {
+            RdeToSession::OverLimit { source, direction, family, limit } => {
+                (source, direction, family, limit)
+            }
             other => panic!("{other:?}"),
         }
     }

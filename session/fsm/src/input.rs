@@ -5,6 +5,7 @@ use std::time::Instant;
 use bgp::notification::Notification;
 use bgp::open::Open;
 
+use crate::limit::Exceeded;
 use crate::negotiate::Session;
 use crate::reason::Reason;
 use crate::settings::Settings;
@@ -67,6 +68,10 @@ pub enum Input<'a> {
         /// Why, for the log.
         detail: String,
     },
+    /// Too many prefixes were exchanged: end the session and keep the peer down, as the settings say.
+    OverLimit(Exceeded),
+    /// The operator lets a peer that is kept down come back.
+    Release,
     /// The peer's end took octets of ours at that time, or there were none to take: see
     /// [`Peer::stuck`](crate::Peer::stuck).
     Taken {

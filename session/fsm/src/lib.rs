@@ -21,6 +21,7 @@
 mod connection;
 mod input;
 mod jitter;
+mod limit;
 pub mod negotiate;
 mod peer;
 mod reason;
@@ -28,6 +29,7 @@ mod restart;
 mod settings;
 
 pub use input::{ConnId, Input, Outgoing, Output};
+pub use limit::{Direction, Exceeded, PrefixLimits};
 pub use negotiate::Session;
 pub use peer::{Peer, State};
 pub use reason::Reason;

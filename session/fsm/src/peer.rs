@@ -11,6 +11,7 @@ use bgp::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE};
 use crate::connection::{Connection, Step};
 use crate::input::{ConnId, Input, Outgoing, Output};
 use crate::jitter::Jitter;
+use crate::limit::{Exceeded, Hold};
 use crate::negotiate::{Session, our_open};
 use crate::reason::Reason;
 use crate::restart;
@@ -29,7 +30,7 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(10);
 /// A state of RFC 4271 §8.2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Stopped, or waiting after a refusal.
+    /// Stopped, waiting after a refusal, or kept down for too many prefixes.
     Idle,
     /// Waits for a TCP connection that was begun.
     Connect,
@@ -61,6 +62,8 @@ pub struct Peer {
     jitter: Jitter,
     started: bool,
     opening: Opening,
+    /// Kept down, whether started or not.
+    hold: Option<Hold>,
     /// At most one that we opened and one that the peer opened.
     connections: Vec<Connection>,
     /// Refusals since the last stable session.
@@ -80,6 +83,7 @@ impl Peer {
             jitter: Jitter::new(seed),
             started: false,
             opening: Opening::Nothing,
+            hold: None,
             connections: Vec::with_capacity(2),
             refusals: 0,
             attempts: 0,
@@ -104,7 +108,7 @@ impl Peer {
     pub fn state(&self) -> State {
         let furthest = self.connections.iter().map(Connection::state).max();
         furthest.unwrap_or(match self.opening {
-            _ if !self.started => State::Idle,
+            _ if !self.started || self.is_held() => State::Idle,
             Opening::Waiting { refused: true, .. } => State::Idle,
             Opening::Waiting { .. } | Opening::Nothing => State::Active,
             Opening::Begun { .. } => State::Connect,
@@ -122,9 +126,15 @@ impl Peer {
         &self.settings
     }
 
+    /// Whether the peer is kept down because it exceeded a prefix limit.
+    pub fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// When a connection is begun again, while the peer waits for that.
     pub fn next_attempt(&self) -> Option<Instant> {
         match self.opening {
+            _ if self.is_held() => self.hold_ends(),
             Opening::Waiting { until, .. } => Some(until),
             Opening::Nothing | Opening::Begun { .. } => None,
         }
@@ -143,7 +153,8 @@ impl Peer {
             Opening::Nothing => None,
             Opening::Waiting { until, .. } | Opening::Begun { until, .. } => Some(until),
         };
-        self.connections.iter().filter_map(Connection::next_deadline).chain(opening).min()
+        let connections = self.connections.iter().filter_map(Connection::next_deadline);
+        connections.chain(opening).chain(self.hold_ends()).min()
     }
 
     /// Established connections that [`Input::Timer`] would end for silence. Where octets wait to be read,
@@ -179,6 +190,8 @@ impl Peer {
             Input::Fault { conn, notification, detail } => {
                 self.end(now, conn, Reason::Sent { notification, detail }, out);
             }
+            Input::OverLimit(exceeded) => self.over_limit(now, &exceeded, out),
+            Input::Release => self.release(now, out),
             Input::Taken { conn, at } => {
                 if let Some(c) = self.find(conn) {
                     c.taken(at);
@@ -231,12 +244,47 @@ impl Peer {
             (true, false) if self.started && self.connections.is_empty() => self.connect(now, out),
             _ => {}
         }
+        if self.hold.as_ref().is_some_and(|h| self.settings.prefix_limits.allow_more_than(&h.exceeded)) {
+            self.release(now, out);
+        }
         if reset && self.started && matches!(self.opening, Opening::Waiting { .. }) {
             self.wait(now, false);
         }
     }
 
+    /// The session ends, and none comes about before the operator, the time or another limit allows it.
+    fn over_limit(&mut self, now: Instant, exceeded: &Exceeded, out: &mut Vec<Output>) {
+        let Some((conn, _)) = self.established() else { return };
+        let limits = self.settings.prefix_limits;
+        let then = match limits.restart {
+            // The limit was raised meanwhile: the next session has the new one.
+            _ if limits.allow_more_than(exceeded) => "trying again with another limit".to_owned(),
+            None => "down until enabled".to_owned(),
+            Some(wait) => format!("down for {} minutes, or until enabled", wait.as_secs() / 60),
+        };
+        if !limits.allow_more_than(exceeded) {
+            let until = limits.restart.map(|wait| now + wait);
+            self.hold = Some(Hold { exceeded: *exceeded, until });
+        }
+        let reason = Reason::Sent { notification: exceeded.notification(), detail: exceeded.detail(&then) };
+        self.end(now, conn, reason, out);
+    }
+
+    fn hold_ends(&self) -> Option<Instant> {
+        self.hold.as_ref().and_then(|h| h.until)
+    }
+
+    fn release(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.hold.take().is_some() {
+            self.refusals = 0;
+            self.connect(now, out);
+        }
+    }
+
     fn timer(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.hold_ends().is_some_and(|until| until <= now) {
+            self.release(now, out);
+        }
         let ids: Vec<ConnId> = self.connections.iter().map(|c| c.id).collect();
         for id in ids {
             let Peer { connections, jitter, settings, .. } = self;
@@ -271,6 +319,9 @@ impl Peer {
         if let Some(session) = self.connections.iter().find(|c| c.has_restarted(now)).map(|c| c.id) {
             // RFC 4724 §5: the peer has forgotten the old one; nothing is sent on it.
             self.end(now, session, Reason::Superseded, out);
+        }
+        if self.is_held() {
+            return refuse(conn, cease::CONNECTION_REJECTED, "the peer exceeded its prefix limit", out);
         }
         if self.connections.iter().any(Connection::is_established) {
             // RFC 4271 §6.8: a connection in Established is never closed in favour of a newer one.
@@ -392,7 +443,7 @@ impl Peer {
     /// Begins a connection of our own, if one is wanted.
     fn connect(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.opening = Opening::Nothing;
-        if self.started && !self.settings.passive && self.connections.is_empty() {
+        if self.wants_connection() {
             self.attempts = self.attempts.wrapping_add(1);
             let attempt = self.attempts;
             let until = now + self.settings.connect_retry.max(MIN_ATTEMPT);
@@ -403,13 +454,16 @@ impl Peer {
 
     /// Arms the connect-retry timer, unless an attempt is under way or none is wanted.
     fn wait(&mut self, now: Instant, refused: bool) {
-        let wanted = self.started && !self.settings.passive && self.connections.is_empty();
-        if wanted && !matches!(self.opening, Opening::Begun { .. }) {
+        if self.wants_connection() && !matches!(self.opening, Opening::Begun { .. }) {
             let base = self.settings.connect_retry.max(Duration::from_secs(1));
             let doublings = if refused { self.refusals.saturating_sub(1).min(10) } else { 0 };
             let delay = (base * (1 << doublings)).min(MAX_BACK_OFF.max(base));
             self.opening = Opening::Waiting { until: now + self.jitter.shorten(delay), refused };
         }
+    }
+
+    fn wants_connection(&self) -> bool {
+        self.started && !self.is_held() && !self.settings.passive && self.connections.is_empty()
     }
 
     fn abandon(&mut self, out: &mut Vec<Output>) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bgp::{Asn, FamilySet, RouterId};
 
+use crate::limit::PrefixLimits;
+
 /// A hold time that may be proposed or negotiated: 0 (none) or at least 3 seconds (RFC 4271 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldTime(u16);
@@ -90,6 +92,8 @@ pub struct Settings {
     pub passive: bool,
     /// Time between attempts to connect, before jitter and back-off.
     pub connect_retry: Duration,
+    /// How many prefixes end a session.
+    pub prefix_limits: PrefixLimits,
 }
 
 impl Settings {
@@ -99,11 +103,11 @@ impl Settings {
     }
 
     /// Whether a session that was opened with `self` is another one with `new`: something differs that the
-    /// OPEN carries or checks.
+    /// OPEN carries or checks, or prefixes are to be counted that were not.
     pub fn needs_reset(&self, new: &Settings) -> bool {
         let opened =
             |s: &Settings| (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, s.restart_time);
-        opened(self) != opened(new)
+        opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
     }
 }
 
@@ -121,6 +125,7 @@ impl Default for Settings {
             restart_time: None,
             passive: false,
             connect_retry: Duration::from_secs(5),
+            prefix_limits: PrefixLimits::default(),
         }
     }
 }

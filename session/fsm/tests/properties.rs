@@ -5,9 +5,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bgp::Notification;
+use bgp::{Family, Notification};
 use common::*;
-use fsm::{ConnId, HoldTime, Input, Outgoing, Output, Peer, Settings, State};
+use fsm::{
+    ConnId, Direction, Exceeded, HoldTime, Input, Outgoing, Output, Peer, PrefixLimits, Settings, State,
+};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ enum Event {
     Fault { conn: u32 },
     Alive { conn: u32 },
     Taken { conn: u32, ago: u16 },
+    OverLimit { limit: u32 },
+    Release,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -47,8 +51,16 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (conn.clone(), 1..4_u32).prop_map(|(conn, identifier)| Event::Open { conn, identifier }),
         1 => conn.clone().prop_map(|conn| Event::Fault { conn }),
         2 => conn.clone().prop_map(|conn| Event::Alive { conn }),
+        2 => (1..4_u32).prop_map(|limit| Event::OverLimit { limit }),
+        1 => Just(Event::Release),
         2 => (conn, 0..600_u16).prop_map(|(conn, ago)| Event::Taken { conn, ago }),
     ]
+}
+
+/// Settings with a prefix limit of two.
+fn limited() -> Settings {
+    let restart = Some(Duration::from_secs(100));
+    Settings { prefix_limits: PrefixLimits { received: Some(2), advertised: None, restart }, ..settings() }
 }
 
 /// Follows the outputs and asserts that they tell the truth.
@@ -100,7 +112,7 @@ proptest! {
     #[test]
     fn any_sequence_of_inputs(seed: u64, events in prop::collection::vec(event(), 1..80)) {
         let mut now = Instant::now();
-        let mut peer = Peer::new(settings(), seed);
+        let mut peer = Peer::new(limited(), seed);
         let mut watch = Watch::default();
         let mut next = 0;
         for event in events {
@@ -111,7 +123,7 @@ proptest! {
                 Event::Configure { hold, passive } => Input::Configure(Settings {
                     hold_time: HoldTime::new(*hold).unwrap(),
                     passive: *passive,
-                    ..settings()
+                    ..if *passive { settings() } else { limited() }
                 }),
                 Event::Wait(seconds) => {
                     now += Duration::from_secs((*seconds).into());
@@ -148,19 +160,25 @@ proptest! {
                     notification: Notification::update(1, vec![]),
                     detail: String::new(),
                 },
+                Event::OverLimit { limit } => {
+                    let (direction, family) = (Direction::Received, Family::Ipv4Unicast);
+                    Input::OverLimit(Exceeded { direction, family, limit: *limit })
+                }
+                Event::Release => Input::Release,
                 Event::Alive { conn } => Input::Alive(ConnId(*conn)),
                 Event::Taken { conn, ago } => Input::Taken {
                     conn: ConnId(*conn),
                     at: now.checked_sub(Duration::from_secs((*ago).into())).unwrap(),
                 },
             };
-            if matches!(event, Event::Start | Event::Configure { .. }) {
+            if matches!(event, Event::Start | Event::Configure { .. } | Event::Release) {
                 watch.attempted = None;
             }
             let outputs = handle(&mut peer, now, input);
             watch.see(now, &outputs);
             prop_assert_eq!(watch.up, peer.established().map(|(c, _)| c));
             prop_assert_eq!(watch.up.is_some(), peer.state() == State::Established);
+            prop_assert!(!peer.is_held() || peer.state() == State::Idle);
             prop_assert!(watch.live.len() <= 2, "more than two connections");
             if let Some(deadline) = peer.next_deadline() {
                 // A timer is never left in the past once it was handled, or there would be a hot loop.

@@ -3,6 +3,7 @@
 
 mod groups;
 mod restart;
+mod limits;
 mod rig;
 mod sessions;
 

@@ -13,8 +13,9 @@ use bgp::header::{self, HEADER_LEN, MessageType};
 use bgp::open::Open;
 use bgp::{Family, FamilySet, Notification, RouterId};
 use ipc::channel::{Receiver, Sender, pair};
-use ipc::config::{SessionPeer, Speaker};
+use ipc::config::{PrefixLimits, SessionPeer, Speaker};
 use ipc::control_session::{ControlToSession, PeerStatus, SessionToControl};
+use ipc::errors::PeerError;
 use ipc::parent_session::{ParentToSession, SessionToParent};
 use ipc::session_rde::{
     Negotiated, RdeToSession, RdeToSessionBulk, Run, SessionToRde, SessionToRdeBulk, Source, Target,
@@ -70,6 +71,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         restart_time: None,
         restarted: None,
         log_level: None,
+        prefix_limits: PrefixLimits::default(),
     }
 }
 
@@ -227,10 +229,18 @@ impl Rig {
 
     pub(crate) async fn status(&mut self, peer: PeerId) -> PeerStatus {
         self.queries.send(&ControlToSession::Peers { id: QueryId(5), peer: Some(peer) }).await.unwrap();
-        let SessionToControl::PeersReply { id, mut peers, last } =
-            soon(self.queries.recv()).await.unwrap().message;
+        let answer = soon(self.queries.recv()).await.unwrap().message;
+        let SessionToControl::PeersReply { id, mut peers, last } = answer else { panic!("{answer:?}") };
         assert_eq!((id, peers.len(), last), (QueryId(5), 1, true));
         peers.remove(0)
+    }
+
+    pub(crate) async fn errors(&mut self, peer: PeerId) -> Vec<PeerError> {
+        self.queries.send(&ControlToSession::Errors { id: QueryId(6), peer }).await.unwrap();
+        match soon(self.queries.recv()).await.unwrap().message {
+            SessionToControl::ErrorsReply { id: QueryId(6), errors } => errors,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Asks until the peer's status is as wanted.

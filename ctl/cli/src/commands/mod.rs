@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 mod daemon;
+mod errors;
 mod inject;
 mod neighbor;
 mod rib;

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
-    DisableNeighborRequest, EnableNeighborRequest, GetNeighborStateRequest, ListNeighborsRequest,
-    MessageCounts, NeighborConfig, NeighborState, SessionState,
+    DisableNeighborRequest, EnableNeighborRequest, GetNeighborErrorsRequest, GetNeighborStateRequest,
+    ListNeighborsRequest, MessageCounts, NeighborConfig, NeighborState, SessionState,
 };
 
 use crate::args::{NeighborAction, NeighborArgs};
+use crate::commands::errors;
 use crate::connect::{Connection, MAX_ANSWER};
 use crate::error::CliError;
 use crate::output::table::{Cell, Column, Paint, Row, Table};
@@ -18,7 +19,9 @@ use crate::output::{Out, json, text};
 /// Refuses an action without a neighbor.
 pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
     if args.address.is_none() && args.action.is_some() {
-        return Err(CliError::Usage("which neighbor? rustbgpctl neighbor ADDR enable|disable".to_owned()));
+        return Err(CliError::Usage(
+            "which neighbor? rustbgpctl neighbor ADDR enable|disable|errors".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -42,6 +45,10 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
             client.disable_neighbor(request).await?;
             Ok(out.done(&format!("neighbor {address} disabled"))?)
         }
+        Some(NeighborAction::Errors) => {
+            let request = GetNeighborErrorsRequest { address: address.to_string() };
+            errors::print(&client.get_neighbor_errors(request).await?.into_inner(), out)
+        }
     }
 }
 
@@ -56,7 +63,7 @@ async fn enable(
 
 fn paint(n: &NeighborState) -> Paint {
     match n.state() {
-        _ if n.disabled => Paint::Red,
+        _ if n.disabled || n.over_prefix_limit => Paint::Red,
         SessionState::Established => Paint::Green,
         SessionState::Idle => Paint::Red,
         _ => Paint::Yellow,
@@ -65,7 +72,11 @@ fn paint(n: &NeighborState) -> Paint {
 
 fn state(n: &NeighborState) -> String {
     let state = text::state(n.state());
-    if n.disabled { format!("{state} (disabled)") } else { state.to_owned() }
+    match (n.disabled, n.over_prefix_limit) {
+        (true, _) => format!("{state} (disabled)"),
+        (false, true) => format!("{state} (prefix limit)"),
+        (false, false) => state.to_owned(),
+    }
 }
 
 fn uptime(n: &NeighborState) -> String {
@@ -169,6 +180,14 @@ fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
     if c.max_prefixes > 0 {
         options.push(format!("at most {} prefixes", c.max_prefixes));
     }
+    if c.max_prefixes_out > 0 {
+        options.push(format!("at most {} prefixes announced", c.max_prefixes_out));
+    }
+    match c.max_prefixes_action.as_str() {
+        "" => {}
+        "restart" => options.push(format!("else restart after {} min", c.max_prefixes_restart_minutes)),
+        action => options.push(format!("else {action}")),
+    }
     field(out, "Options", &options.join(", "))
 }
 
@@ -234,6 +253,7 @@ fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
         ("Treated as withdraw", n.treated_as_withdraw),
         ("Attributes dropped", n.attributes_discarded),
         ("Restarts timed out", n.graceful_restarts_expired),
+        ("Over prefix limit", n.prefix_limit_exceeded),
     ] {
         if count > 0 {
             field(out, name, &count.to_string())?;

@@ -73,6 +73,8 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "attributes_discarded": n.attributes_discarded,
         "graceful_restart": n.graceful_restart.as_ref().map(restart),
         "graceful_restarts_expired": n.graceful_restarts_expired,
+        "over_prefix_limit": n.over_prefix_limit,
+        "prefix_limit_exceeded": n.prefix_limit_exceeded,
     })
 }
 
@@ -92,6 +94,9 @@ fn config(c: &v1::NeighborConfig) -> Value {
         "add_path_send_max": c.add_path_send_max,
         "md5": c.md5,
         "ttl_security": c.ttl_security,
+        "max_prefixes_out": c.max_prefixes_out,
+        "max_prefixes_action": c.max_prefixes_action,
+        "max_prefixes_restart_minutes": c.max_prefixes_restart_minutes,
     })
 }
 
@@ -102,6 +107,34 @@ fn restart(r: &v1::GracefulRestartState) -> Value {
         "families": r.families,
         "stale_routes": r.stale_routes,
     })
+}
+
+/// `neighbor ADDR errors`.
+pub(crate) fn errors(e: &v1::GetNeighborErrorsResponse) -> Value {
+    let error = |e: &v1::NeighborError| {
+        json!({
+            "time_ms": e.time_ms,
+            "kind": e.kind,
+            "attribute": e.attribute,
+            "attribute_name": e.attribute_name,
+            "verdict": e.verdict,
+            "message": e.message,
+            "octets": text::hex(&e.octets),
+            "octet_count": e.octet_count,
+            "notification_code": e.notification_code,
+            "notification_subcode": e.notification_subcode,
+        })
+    };
+    let count = |c: &v1::NeighborErrorCount| {
+        json!({
+            "kind": c.kind,
+            "attribute": c.attribute,
+            "attribute_name": c.attribute_name,
+            "verdict": c.verdict,
+            "count": c.count,
+        })
+    };
+    json!({ "errors": list(&e.errors, error), "counts": list(&e.counts, count) })
 }
 
 fn messages(m: &v1::MessageCounts) -> Value {

@@ -112,6 +112,39 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
+/// Octets as hexadecimal digits in a row.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|o| format!("{o:02x}")).collect()
+}
+
+/// A point of time in UTC, from milliseconds since 1970.
+pub(crate) fn time(ms: u64) -> String {
+    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
+    let (mut year, mut left) = (1970, days);
+    let length = |year: u64| {
+        if year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400) {
+            366
+        } else {
+            365
+        }
+    };
+    while left >= length(year) {
+        left -= length(year);
+        year += 1;
+    }
+    let months = [31, length(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 1;
+    for days in months {
+        if left < days {
+            break;
+        }
+        left -= days;
+        month += 1;
+    }
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{:02}.{:03}", left + 1, second % 60, ms % 1000)
+}
+
 /// What a list is in one cell.
 pub(crate) fn list<T>(items: &[T], f: impl Fn(&T) -> String) -> String {
     items.iter().map(f).collect::<Vec<_>>().join(" ")
@@ -132,6 +165,20 @@ mod tests {
         for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3_660, "1h 01m"), (90_000, "1d 1h")]
         {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn points_of_time_are_shown_in_utc() {
+        for (ms, text) in [
+            (0, "1970-01-01 00:00:00.000"),
+            (951_782_399_999, "2000-02-28 23:59:59.999"),
+            (951_782_400_000, "2000-02-29 00:00:00.000"),
+            (951_868_800_000, "2000-03-01 00:00:00.000"),
+            (1_767_225_599_001, "2025-12-31 23:59:59.001"),
+            (1_795_402_800_500, "2026-11-23 03:00:00.500"),
+        ] {
+            assert_eq!(time(ms), text);
         }
     }
 

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use grpc::v1::{
-    AsPathSegment, FamilyPrefixes, GracefulRestartState, MessageCounts, NeighborConfig, NeighborState, Route,
+    AsPathSegment, FamilyPrefixes, GetNeighborErrorsResponse, GracefulRestartState, MessageCounts, NeighborConfig,
+    NeighborError, NeighborErrorCount, NeighborState, Route,
 };
 use serde_json::json;
 
@@ -120,6 +121,72 @@ fn neighbors_as_table_and_one_in_full() {
     assert_eq!(json["state"], "Established");
     assert_eq!(json["config"]["remote_asn"], 65001);
     assert_eq!(json["prefixes"][0], json!({ "family": "ipv4_unicast", "received": 1_178_137, "sent": 12 }));
+}
+
+#[test]
+fn a_neighbor_that_is_kept_down_by_its_limit_says_so() {
+    let daemon = Daemon::start();
+    let mut held = neighbor("192.0.2.1", 1);
+    held.over_prefix_limit = true;
+    held.prefix_limit_exceeded = 3;
+    let config = held.config.as_mut().unwrap();
+    (config.max_prefixes, config.max_prefixes_out) = (1000, 20);
+    (config.max_prefixes_action, config.max_prefixes_restart_minutes) = ("restart".into(), 15);
+    daemon.world().neighbors = vec![held];
+    assert!(daemon.ok(&["neighbor"]).contains("Idle (prefix limit)"));
+    let one = daemon.ok(&["neighbor", "192.0.2.1"]);
+    let options = "at most 1000 prefixes, at most 20 prefixes announced, else restart after 15 min";
+    for expected in ["Idle (prefix limit)", options, "Over prefix limit:    3"] {
+        assert!(one.contains(expected), "{expected} in\n{one}");
+    }
+    let json = daemon.json(&["neighbor", "192.0.2.1"]);
+    assert_eq!(
+        (&json["over_prefix_limit"], &json["config"]["max_prefixes_action"]),
+        (&json!(true), &json!("restart"))
+    );
+}
+
+#[test]
+fn errors_are_shown_with_their_octets() {
+    let daemon = Daemon::start();
+    assert_eq!(daemon.ok(&["neighbor", "192.0.2.1", "errors"]), "the neighbor has made no errors\n");
+    assert_eq!(daemon.json(&["neighbor", "192.0.2.1", "errors"]), json!({ "errors": [], "counts": [] }));
+    let count = |attribute, name: &str, count| NeighborErrorCount {
+        kind: "attribute_length".into(),
+        attribute,
+        attribute_name: name.into(),
+        verdict: "attribute_discard".into(),
+        count,
+    };
+    let error = NeighborError {
+        time_ms: 1_795_402_800_500,
+        kind: "attribute_length".into(),
+        attribute: 6,
+        attribute_name: "ATOMIC_AGGREGATE".into(),
+        verdict: "attribute_discard".into(),
+        message: "ATOMIC_AGGREGATE: attribute length".into(),
+        octets: (0..20).collect(),
+        octet_count: 300,
+        ..NeighborError::default()
+    };
+    daemon.world().errors = GetNeighborErrorsResponse {
+        counts: vec![count(6, "ATOMIC_AGGREGATE", 12), count(99, "", 1)],
+        errors: vec![error],
+    };
+    let shown = daemon.ok(&["neighbor", "192.0.2.1", "errors"]);
+    let rows: Vec<Vec<&str>> = shown.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(rows[1], ["attribute_length", "ATOMIC_AGGREGATE", "attribute_discard", "12"]);
+    assert_eq!(rows[2], ["attribute_length", "99", "attribute_discard", "1"]);
+    assert!(
+        shown.ends_with(
+            "\n2026-11-23 03:00:00.500  attribute_discard  ATOMIC_AGGREGATE: attribute length\n    \
+             00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f\n    10 11 12 13\n    and 280 octets more\n"
+        ),
+        "{shown}"
+    );
+    let json = daemon.json(&["neighbor", "192.0.2.1", "errors"]);
+    assert_eq!(json["errors"][0]["octets"], "000102030405060708090a0b0c0d0e0f10111213");
+    assert_eq!(json["counts"][1]["attribute"], 99);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) injected: Vec<AddPathRequest>,
     pub(crate) deleted: Vec<DeletePathRequest>,
     pub(crate) done: Vec<String>,
+    pub(crate) errors: GetNeighborErrorsResponse,
     pub(crate) token: Option<String>,
 }
 
@@ -204,6 +205,13 @@ impl NeighborService for Api {
         let request = request.into_inner();
         self.world().done.push(format!("disable {} {}", request.address, request.reason));
         Ok(Response::new(DisableNeighborResponse {}))
+    }
+
+    async fn get_neighbor_errors(
+        &self,
+        _: Request<GetNeighborErrorsRequest>,
+    ) -> Result<Response<GetNeighborErrorsResponse>, Status> {
+        Ok(Response::new(self.world().errors.clone()))
     }
 }
 

@@ -7,9 +7,9 @@ use grpc::v1::{
     AddDynamicNeighborRequest, AddDynamicNeighborResponse, AddNeighborRequest, AddNeighborResponse,
     DeleteDynamicNeighborRequest, DeleteDynamicNeighborResponse, DeleteNeighborRequest,
     DeleteNeighborResponse, DisableNeighborRequest, DisableNeighborResponse, EnableNeighborRequest,
-    EnableNeighborResponse, GetNeighborStateRequest, ListDynamicNeighborsRequest,
-    ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse, NeighborState,
-    SoftResetInRequest, SoftResetInResponse,
+    EnableNeighborResponse, GetNeighborErrorsRequest, GetNeighborErrorsResponse, GetNeighborStateRequest,
+    ListDynamicNeighborsRequest, ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse,
+    NeighborState, SoftResetInRequest, SoftResetInResponse,
 };
 use ipc::parent_control::Intent;
 use tonic::{Request, Response, Status};
@@ -124,5 +124,16 @@ impl NeighborService for Neighbor {
         _: Request<DeleteDynamicNeighborRequest>,
     ) -> Result<Response<DeleteDynamicNeighborResponse>, Status> {
         Err(not_yet("DeleteDynamicNeighbor"))
+    }
+
+    async fn get_neighbor_errors(
+        &self,
+        request: Request<GetNeighborErrorsRequest>,
+    ) -> Result<Response<GetNeighborErrorsResponse>, Status> {
+        let peer = self.0.peer("address", &request.get_ref().address)?.id;
+        let (mut errors, (counts, updates)) =
+            tokio::try_join!(self.0.session_errors(peer), self.0.update_errors(Some(peer)))?;
+        errors.extend(updates);
+        Ok(Response::new(convert::neighbor_errors(errors, &counts)))
     }
 }

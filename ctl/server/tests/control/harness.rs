@@ -9,15 +9,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bgp::{Family, FamilySet, NextHop};
+use bgp::{Family, FamilySet, NextHop, Verdict};
 use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
-use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, Speaker};
+use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PrefixLimits, Speaker};
 use ipc::control_rde::{
     ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
     RouteView, Segment, Table, TableCounters,
 };
 use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
+use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
 use ipnet::IpNet;
@@ -62,7 +63,14 @@ pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
         remote_asn: 65000 + u32::from(id),
         description: format!("peer {id}"),
         hold_time: 90,
-        max_prefixes: 0,
+        prefix_limits: match id {
+            1 => PrefixLimits {
+                received: Some(1000),
+                advertised: None,
+                action: OverLimit::Restart { minutes: 5 },
+            },
+            _ => PrefixLimits::default(),
+        },
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast).with(Family::Ipv6Unicast),
         remove_private_as: String::new(),
         peer_group: String::new(),
@@ -81,6 +89,7 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
         peer: PeerId(id),
         state,
         disabled: false,
+        held: false,
         uptime_seconds: if up { 77 } else { 0 },
         flap_count: 2,
         last_error: "hold timer expired".into(),
@@ -223,9 +232,16 @@ impl Control {
             let mut link = Link::<SessionToControl, ControlToSession>::from_fd(fd, Role::Control).unwrap();
             link.greet(Role::Session).await.unwrap();
             while let Ok(received) = link.recv().await {
-                let ControlToSession::Peers { id, peer } = received.message;
+                let (id, peer) = match received.message {
+                    ControlToSession::Peers { id, peer } => (id, peer),
+                    ControlToSession::Errors { id, peer } => {
+                        let errors = if peer == PeerId(1) { vec![error_of_session()] } else { vec![] };
+                        link.send(&SessionToControl::ErrorsReply { id, errors }).await.unwrap();
+                        continue;
+                    }
+                };
                 let mut down = status(2, FsmState::Idle);
-                down.disabled = true;
+                (down.disabled, down.held) = (true, true);
                 let all = [status(1, FsmState::Established), down];
                 let wanted: Vec<_> = all.into_iter().filter(|s| peer.is_none_or(|p| p == s.peer)).collect();
                 let count = wanted.len();
@@ -342,6 +358,16 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
     match question {
         ControlToRde::ListRoutes { id, filter, after, limit, .. } => page(world, id, &filter, after, limit),
         ControlToRde::Counters { id } => counters(world, id),
+        ControlToRde::Errors { id, peer } => {
+            let counts = match peer {
+                // One is of a kind that this build has not heard of.
+                None => [(1, 7), (17, 2), (200, 1)].map(|(kind, count)| fault(0, kind, count)).to_vec(),
+                Some(PeerId(1)) => vec![fault(6, 1, 3)],
+                Some(_) => vec![],
+            };
+            let errors = if peer == Some(PeerId(1)) { errors_of_rde() } else { vec![] };
+            vec![RdeToControl::ErrorsReply { id, counts, errors }]
+        }
         ControlToRde::Inject { id, routes } => {
             let count = routes.len() as u32;
             world.injected.extend(routes);
@@ -396,6 +422,29 @@ fn page(
     answers
 }
 
+fn fault(attribute: u8, kind: u8, count: u64) -> FaultCount {
+    FaultCount { attribute, kind, verdict: Verdict::Discard, count }
+}
+
+/// Between the two of rde.
+fn error_of_session() -> PeerError {
+    let what = Wrong::Notification { code: 3, subcode: 1, text: "malformed".into() };
+    PeerError { at: 2000, what, octets: vec![], len: 0 }
+}
+
+fn errors_of_rde() -> Vec<PeerError> {
+    let update = |attribute, kind, verdict| Wrong::Update { attribute, kind, verdict, text: "wrong".into() };
+    vec![
+        PeerError { at: 1000, what: update(6, 1, Verdict::Discard), octets: vec![0x40, 6, 1, 7], len: 4 },
+        PeerError {
+            at: 3000,
+            what: update(200, 4, Verdict::TreatAsWithdraw),
+            octets: vec![9; 256],
+            len: 300,
+        },
+    ]
+}
+
 fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
     let tables = TableCounters {
         loc_rib: [world.routes.len() as u64, 7, 0, 0],
@@ -418,6 +467,7 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
             families: FamilySet::EMPTY.with(Family::Ipv6Unicast),
         }),
         restarts_expired: 7,
+        prefix_limit_exceeded: 8,
     };
     vec![
         RdeToControl::CountersReply { id, tables, peers: vec![peer(1)], last: false },

@@ -55,6 +55,10 @@ async fn prometheus_reads_what_is_going_on() {
         ("bgp_gr_active_peers", 1),
         ("bgp_gr_stale_routes", 4),
         ("bgp_gr_timer_expired_total", 14),
+        ("bgp_max_prefix_exceeded_total{peer=\"192.0.2.1\"}", 8),
+        ("bgp_update_errors_total{kind=\"attribute_length\"}", 7),
+        ("bgp_update_errors_total{kind=\"first_as\"}", 2),
+        ("bgp_update_errors_total{kind=\"malformed_nlri\"}", 0),
     ] {
         assert_eq!(s.get(series), Some(&value), "{series}\n{body}");
     }

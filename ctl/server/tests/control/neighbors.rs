@@ -4,8 +4,9 @@ use grpc::v1::control_service_client::ControlServiceClient;
 use grpc::v1::global_service_client::GlobalServiceClient;
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
-    DisableNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest, GetNeighborStateRequest,
-    HealthRequest, ListNeighborsRequest, SessionState, SetGlobalRequest, error_detail,
+    DisableNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest, GetNeighborErrorsRequest,
+    GetNeighborStateRequest, HealthRequest, ListNeighborsRequest, SessionState, SetGlobalRequest,
+    error_detail,
 };
 use ipc::parent_control::{Intent, IntentError};
 use prost::Message;
@@ -36,7 +37,7 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!(addresses, ["10.0.0.9", "192.0.2.1", "2001:db8::2"]);
     let states: Vec<_> = all.iter().map(|n| n.state()).collect();
     assert_eq!(states, [SessionState::Idle, SessionState::Established, SessionState::Idle]);
-    assert!(all[2].disabled);
+    assert!(all[2].disabled && all[2].over_prefix_limit && !all[1].over_prefix_limit);
 
     let request = GetNeighborStateRequest { address: "192.0.2.1".into() };
     let one = client.get_neighbor_state(request).await.unwrap().into_inner();
@@ -45,6 +46,9 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!((config.remote_asn, config.description.as_str(), config.hold_time), (65001, "peer 1", 90));
     assert_eq!(config.families, ["ipv4_unicast", "ipv6_unicast"]);
     assert!(config.md5);
+    assert_eq!((config.max_prefixes, config.max_prefixes_out), (1000, 0));
+    assert_eq!((config.max_prefixes_action.as_str(), config.max_prefixes_restart_minutes), ("restart", 5));
+    assert_eq!(all[0].config.as_ref().unwrap().max_prefixes_action, "");
     assert_eq!((one.uptime_seconds, one.flap_count, one.last_error.as_str()), (77, 2, "hold timer expired"));
     assert_eq!((one.prefixes_received, one.prefixes_sent), (11, 7));
     assert_eq!((one.updates_received, one.updates_sent), (10, 11));
@@ -63,6 +67,34 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     let restart = all[2].graceful_restart.as_ref().unwrap();
     assert_eq!((restart.back, restart.seconds_left, restart.stale_routes), (false, 60, 4));
     assert_eq!(restart.families, ["ipv6_unicast"]);
+    assert_eq!(one.prefix_limit_exceeded, 8);
+}
+
+#[tokio::test]
+async fn errors_of_a_neighbor_are_those_of_both_engines_in_the_order_of_time() {
+    let (_control, channel) = Control::start_whole().await;
+    let mut client = NeighborServiceClient::new(channel);
+    let request = GetNeighborErrorsRequest { address: "192.0.2.1".into() };
+    let answer = client.get_neighbor_errors(request).await.unwrap().into_inner();
+    let shown: Vec<_> = (answer.errors.iter())
+        .map(|e| (e.time_ms, e.kind.as_str(), e.attribute_name.as_str(), e.verdict.as_str(), e.octet_count))
+        .collect();
+    let expected = [
+        (1000, "attribute_length", "ATOMIC_AGGREGATE", "attribute_discard", 4),
+        (2000, "notification", "", "session_reset", 0),
+        (3000, "duplicate_attribute", "", "treat_as_withdraw", 300),
+    ];
+    assert_eq!(shown, expected);
+    let [first, second, third] = &answer.errors[..] else { panic!("{answer:?}") };
+    assert_eq!((first.octets.as_slice(), first.message.as_str()), (&[0x40, 6, 1, 7][..], "wrong"));
+    assert_eq!((second.notification_code, second.notification_subcode), (3, 1));
+    assert_eq!((third.attribute, third.octets.len()), (200, 256));
+    let [count] = &answer.counts[..] else { panic!("{answer:?}") };
+    assert_eq!((count.kind.as_str(), count.attribute, count.count), ("attribute_length", 6, 3));
+    let request = GetNeighborErrorsRequest { address: "10.0.0.9".into() };
+    assert_eq!(client.get_neighbor_errors(request).await.unwrap().into_inner(), Default::default());
+    let request = GetNeighborErrorsRequest { address: "10.0.0.8".into() };
+    assert_eq!(client.get_neighbor_errors(request).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
@@ -175,6 +207,7 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
         "GetNeighborState",
         "EnableNeighbor",
         "DisableNeighbor",
+        "GetNeighborErrors",
         "ListReceivedRoutes",
         "ListBestRoutes",
         "ListAdvertisedRoutes",
@@ -204,5 +237,5 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
         assert!(status.message().split(' ').count() > 5, "{method}: {:?}", status.message());
         count += 1;
     }
-    assert_eq!(count, 53 - implemented.len());
+    assert_eq!(count, 54 - implemented.len());
 }

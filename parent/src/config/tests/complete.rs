@@ -155,7 +155,9 @@ fn settings_without_effect_are_named_once() {
     );
     let named = warnings[3].strip_prefix("these settings have no effect in this version: ").unwrap();
     let named: Vec<&str> = named.split(", ").collect();
-    for name in ["policy", "rpki", "bmp", "mrt", "dynamic_neighbors", "neighbors[10.0.0.2].max_prefixes"] {
+    for name in
+        ["policy", "rpki", "bmp", "mrt", "dynamic_neighbors", "neighbors[10.0.0.2].import_policy_chain"]
+    {
         assert!(named.contains(&name), "{name}: {named:#?}");
     }
     assert!(!named.iter().any(|n| n.ends_with(".hold_time")), "{named:#?}");
@@ -165,12 +167,12 @@ fn settings_without_effect_are_named_once() {
 fn many_neighbors_are_not_all_named() {
     let mut text = SHORTEST.to_owned();
     for n in 1..=9 {
-        text += &format!("[[neighbors]]\naddress = \"10.0.0.{n}\"\nremote_asn = 65002\nmax_prefixes = 5\n");
+        text += &format!("[[neighbors]]\naddress = \"10.0.0.{n}\"\nremote_asn = 65002\nimport_policy = []\n");
     }
     assert_eq!(
         warnings(&text),
         ["these settings have no effect in this version: \
-         neighbors[10.0.0.1, 10.0.0.2, 10.0.0.3 and 6 more].max_prefixes"]
+         neighbors[10.0.0.1, 10.0.0.2, 10.0.0.3 and 6 more].import_policy"]
     );
 }
 

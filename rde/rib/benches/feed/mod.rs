@@ -94,6 +94,7 @@ impl Feed {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            counted: rib::Counted::default(),
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();
         self.rib.peer_up(idx, info, Arc::clone(&flow));

@@ -238,6 +238,7 @@ impl World {
             route_reflector_client: client(p),
             remove_private_as: remove_private_as(p),
             default_originate: default_originate(p),
+            counted: rib::Counted::default(),
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
         self.net.up(idx);

@@ -59,6 +59,7 @@ pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
         route_reflector_client: false,
         remove_private_as: None,
         default_originate: false,
+        counted: rib::Counted::default(),
     }
 }
 
