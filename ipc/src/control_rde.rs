@@ -161,6 +161,17 @@ pub enum ControlToRde {
         /// Its path identifier.
         path_id: u32,
     },
+    /// Look again at what a peer announced, as it is stored. Answered by `SoftReset` when it has begun.
+    SoftReset {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Whose routes.
+        peer: PeerId,
+        /// Of which families; none: of all that were agreed on with the peer.
+        families: FamilySet,
+        /// Ask the peer for its routes as well (RFC 2918).
+        ask: bool,
+    },
     /// The client does not want the rest.
     Cancel {
         /// Of this query.
@@ -169,6 +180,17 @@ pub enum ControlToRde {
 }
 
 impl Message for ControlToRde {}
+
+/// Why routes of a peer are not looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SoftResetError {
+    /// It has no session, and so no routes.
+    NoSession,
+    /// These families were not agreed on with it.
+    NotNegotiated(FamilySet),
+    /// It cannot be asked for its routes: it has not announced route refresh (RFC 2918 §2).
+    NoRouteRefresh,
+}
 
 /// Counters of one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,6 +289,13 @@ pub enum RdeToControl {
         id: QueryId,
         /// How many.
         count: u32,
+    },
+    /// What became of a soft reset.
+    SoftReset {
+        /// The question.
+        id: QueryId,
+        /// It has begun, or why not.
+        result: Result<(), SoftResetError>,
     },
 }
 

@@ -45,6 +45,10 @@ pub struct Negotiated {
     pub four_octet_as: bool,
     /// The peer takes ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
+    /// Both sides tell where a table that they send again begins and ends (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// What the peer says of a refresh before its End-of-RIB is ignored (RFC 7313 §4).
+    pub refresh_after_end_of_rib: bool,
     /// Families with several paths from the peer (RFC 7911).
     pub add_path_receive: FamilySet,
     /// Families with several paths to the peer.

@@ -55,6 +55,10 @@ impl Engine {
                 Some(tables) => tables.withdraw(id, prefix, path_id),
                 None => self.control.push(RdeToControl::Injected { id, count: 0 }, Vec::new()),
             },
+            ControlToRde::SoftReset { id, peer, families, ask } => {
+                let result = self.soft_reset(peer, families, ask);
+                self.control.push(RdeToControl::SoftReset { id, result }, Vec::new());
+            }
             ControlToRde::Cancel { id } => {
                 self.replies.pages.retain(|(i, _)| *i != id.0);
                 if let Some(tables) = &mut self.tables {

@@ -184,6 +184,7 @@ impl Engine {
                 self.deferral_in_time();
                 self.tables.iter_mut().for_each(Tables::wake);
                 self.check_advertised();
+                self.end_overdue_refreshes();
                 self.busy = true;
             }
             Event::Idle => {
@@ -355,6 +356,10 @@ impl Engine {
                         tables.sent(peer, marker.len() as u64);
                     }
                     self.egress.send_one(peer, marker);
+                }
+                Said::Refresh(peer, family, subtype) => {
+                    self.demarcate(peer, family, subtype);
+                    self.busy = true;
                 }
                 Said::Due(due) => {
                     for (source, octets) in due.consumed {

@@ -1,13 +1,11 @@
-//! What comes from peers: sessions up and down, UPDATE and ROUTE-REFRESH messages.
+//! What comes from peers: sessions up and down, and their messages.
 
 use std::time::Instant;
 
 use bgp::attr::code;
 use bgp::header::{HEADER_LEN, Header, MessageType};
 use bgp::notification::Notification;
-use bgp::refresh::{RouteRefresh, Subtype};
-use bgp::update;
-use bgp::{AttributeFault, Family, MAX_EXTENDED_MESSAGE, Verdict};
+use bgp::{AttributeFault, MAX_EXTENDED_MESSAGE, Verdict, update};
 use bytes::Bytes;
 use ipc::errors::MAX_OCTETS;
 use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
@@ -18,6 +16,7 @@ use crate::engine::{Engine, TURN_CHANGES};
 use crate::errors;
 use crate::limits::Watch;
 use crate::peers::{self, Session};
+use crate::refresh::Refreshing;
 use crate::tables::Tables;
 
 /// Messages of a peer that are read before it is another one's turn, changes or not.
@@ -54,8 +53,8 @@ impl Engine {
             return Ok(());
         };
         self.egress.name(idx, Some(source));
-        let graceful = negotiated.graceful;
-        let session = Session { epoch: source.epoch, idx, ctx, graceful, ending: false };
+        let (graceful, refreshing) = (negotiated.graceful, Refreshing::new(negotiated));
+        let session = Session { epoch: source.epoch, idx, ctx, graceful, ending: false, refreshing };
         let entry = self.peers.entry(source.peer);
         entry.session = Some(session);
         entry.watch = Watch::begin(limits);
@@ -138,7 +137,7 @@ impl Engine {
     ) -> Result<(), Notification> {
         match kind {
             MessageType::Update => self.update(source, session, body),
-            MessageType::RouteRefresh => self.route_refresh(session, body),
+            MessageType::RouteRefresh => self.route_refresh(source, body),
             _ => Ok(()),
         }
     }
@@ -156,6 +155,11 @@ impl Engine {
         if let Some(family) = update.end_of_rib() {
             self.end_of_rib(source, family);
             return Ok(());
+        }
+        if let Some(family) = update.end_of_rib()
+            && let Some((_, session)) = self.peers.session(source)
+        {
+            session.refreshing.end_of_rib(family);
         }
         if update.faults.is_empty() && applied == Applied::default() {
             return Ok(());
@@ -196,16 +200,6 @@ impl Engine {
             return tracing::Span::none();
         };
         tracing::error_span!("peer", peer_addr = %peer.address, asn = peer.remote_asn, epoch = source.epoch.0)
-    }
-
-    fn route_refresh(&mut self, session: &Session, body: &[u8]) -> Result<(), Notification> {
-        let refresh = RouteRefresh::decode(body)?;
-        let family = Family::from_afi_safi(refresh.afi, refresh.safi);
-        if let (Some(tables), Some(family), Subtype::Request) = (&mut self.tables, family, refresh.subtype) {
-            // RFC 2918 §4: a family that was not advertised is ignored.
-            tables.refresh(session.idx, family);
-        }
-        Ok(())
     }
 
     /// Has session end a session.

@@ -126,7 +126,7 @@ impl Engine {
     /// Looks at excesses that had to last for a moment.
     pub(crate) fn check_advertised(&mut self) {
         let now = self.now();
-        for source in self.peers.sessions() {
+        for source in self.peers.sources() {
             let too_many = self.peers.get_mut(source.peer).and_then(|p| p.watch.check_advertised(now));
             self.exceeded(source, too_many);
         }
@@ -136,7 +136,7 @@ impl Engine {
     /// session begins anew.
     pub(crate) fn limits_changed(&mut self) {
         let now = self.now();
-        for source in self.peers.sessions() {
+        for source in self.peers.sources() {
             let config = self.config.as_ref().and_then(|c| c.peers.get(&source.peer));
             let (Some(config), Some(peer)) = (config, self.peers.get_mut(source.peer)) else { continue };
             peer.watch.limits = config.prefix_limits;

@@ -17,8 +17,10 @@ mod limits;
 mod outbox;
 mod peers;
 mod restart;
+mod refresh;
 mod shard;
 mod tables;
+mod threads;
 mod view;
 
 use std::process::ExitCode;

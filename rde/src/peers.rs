@@ -12,6 +12,7 @@ use rib::{Counted, PeerIdx, PeerInfo};
 use crate::counters::PeerStats;
 use crate::restart::Kept;
 use crate::limits::Watch;
+use crate::refresh::Refreshing;
 
 /// A session that is up.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub(crate) struct Session {
     pub(crate) graceful: Option<GracefulRestart>,
     /// Session was asked to end it: what still comes in is not looked at.
     pub(crate) ending: bool,
+    pub(crate) refreshing: Refreshing,
 }
 
 /// A peer that is or was there.
@@ -87,12 +89,24 @@ impl Peers {
         self.map.get(&id)?.place()
     }
 
+    /// Counters of the peer and its current session, if that is this one.
+    pub(crate) fn session(&mut self, source: Source) -> Option<(&mut PeerStats, &mut Session)> {
+        let peer = self.map.get_mut(&source.peer)?;
+        let session = peer.session.as_mut().filter(|s| s.epoch == source.epoch)?;
+        Some((&mut peer.stats, session))
+    }
+
+    /// All sessions that are up.
+    pub(crate) fn sessions(&mut self) -> impl Iterator<Item = (PeerId, &mut Session)> {
+        self.map.iter_mut().filter_map(|(id, p)| Some((*id, p.session.as_mut()?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
         self.map.iter().map(|(id, p)| (*id, p))
     }
 
     /// All sessions that are up.
-    pub(crate) fn sessions(&self) -> Vec<Source> {
+    pub(crate) fn sources(&self) -> Vec<Source> {
         let source =
             |(peer, p): (&PeerId, &Peer)| Some(Source { peer: *peer, epoch: p.session.as_ref()?.epoch });
         self.map.iter().filter_map(source).collect()

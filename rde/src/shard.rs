@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Release(Family),
     /// Sends a family's table again (RFC 2918 §4).
     Refresh(PeerIdx, Family),
+    /// Looks at a peer's routes again.
+    Reevaluate(PeerIdx, Family),
     Apply(Arc<Batch>),
     /// Withdraws an injected route.
     Withdraw {
@@ -95,6 +97,8 @@ pub(crate) enum Output {
     EndOfRib(PeerIdx, Family),
     /// What was said so far to this peer was for the session that has ended.
     Away(PeerIdx),
+    /// This shard has sent again all that was there.
+    Refreshed(PeerIdx, Family),
     /// Nothing of this incarnation is left here.
     Forgotten(PeerIdx),
     /// The oldest batch that was not answered is in; with it, so many prefixes more or less of counted peers.
@@ -166,6 +170,7 @@ impl Shard {
             Command::Defer(families) => self.rib.defer(families),
             Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
+            Command::Reevaluate(peer, family) => self.rib.reevaluate(peer, family),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);
                 // Before the answer, so that whoever made the batch has it for itself again.
@@ -293,6 +298,10 @@ impl Sink for Says {
 
     fn end_of_rib(&mut self, peer: PeerIdx, family: Family) {
         self.push(Output::EndOfRib(peer, family));
+    }
+
+    fn refreshed(&mut self, peer: PeerIdx, family: Family) {
+        self.push(Output::Refreshed(peer, family));
     }
 
     fn forgotten(&mut self, peer: PeerIdx) {

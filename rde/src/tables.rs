@@ -10,21 +10,22 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use bgp::attr::canonical::Summary;
+use bgp::refresh::Subtype;
 use bgp::update::{ReadContext, Update};
 use bgp::{Family, FamilySet, NextHop};
 use ipc::session_rde::{Run, Source};
 use ipc::{GroupId, QueryId};
 use ipnet::IpNet;
-use rib::{Applied, Batch, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Target};
+use rib::{
+    Applied, Batch, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Refreshes, Rib, Settings, Target,
+};
 use tokio::sync::mpsc as wakes;
 
 use crate::shard::{Backlog, Command, Counted, Output, Shard, Tally};
+use crate::threads;
 
 /// Batches on their way through the shards; then no more is read.
 const IN_FLIGHT: usize = 4;
-
-/// Commands that a shard takes before it works on.
-const COMMANDS: usize = 8;
 
 /// What was asked for in a batch, to be answered when it is in.
 #[derive(Debug, Default)]
@@ -65,6 +66,8 @@ pub(crate) enum Said {
         peer: PeerIdx,
     },
     EndOfRib(PeerIdx, Family),
+    /// A peer's table is sent again from here on, or up to here.
+    Refresh(PeerIdx, Family, Subtype),
     Due(Due),
     /// A shard announces so many routes to counted peers.
     Advertised(usize, Vec<(PeerIdx, Family, u64)>),
@@ -102,6 +105,7 @@ pub(crate) struct Tables {
     end_of_rib: HashMap<(PeerIdx, Family), usize>,
     /// Peers that went away in order to come back, and by shard, how often the shard has not heard of it yet.
     away: HashMap<PeerIdx, Vec<u32>>,
+    refreshes: Refreshes,
     pages: HashMap<u64, (usize, Vec<PageDone>)>,
     counts: HashMap<u64, (usize, Counted)>,
     pub(crate) backlog: Arc<Backlog>,
@@ -127,7 +131,8 @@ impl Tables {
             (Shards::Here(Box::new(shard(0))), None)
         } else {
             let (tx, rx) = wakes::unbounded_channel();
-            let threads = (0..count).map(|n| start(n, shard(n), tx.clone())).collect::<io::Result<_>>()?;
+            let threads =
+                (0..count).map(|n| threads::start(n, shard(n), tx.clone())).collect::<io::Result<_>>()?;
             (Shards::Threads(threads), Some(rx))
         };
         let tables = Tables {
@@ -141,6 +146,7 @@ impl Tables {
             spare: Vec::new(),
             end_of_rib: HashMap::new(),
             away: HashMap::new(),
+            refreshes: Refreshes::new(count),
             pages: HashMap::new(),
             counts: HashMap::new(),
             backlog: Arc::clone(&backlog),
@@ -152,18 +158,21 @@ impl Tables {
     /// A session reached Established; `None` where too many incarnations are held.
     pub(crate) fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
         let (peer, info, flow) = self.intake.peer_up(info, now)?;
+        self.refreshes.peer_up(peer, info.families);
         self.tell_all(|| Command::PeerUp { peer, info: Arc::clone(&info), flow: Arc::clone(&flow) });
         Some(peer)
     }
 
     pub(crate) fn peer_down(&mut self, peer: PeerIdx) {
         self.end_of_rib.retain(|(p, _), _| *p != peer);
+        self.refreshes.peer_down(peer);
         self.tell_all(|| Command::PeerDown(peer));
     }
 
     /// The session has ended, and the peer is expected back. What is kept, and what goes: [`Rib::peer_away`].
     pub(crate) fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
         self.end_of_rib.retain(|(p, _), _| *p != peer);
+        self.refreshes.peer_down(peer);
         let behind = self.away.entry(peer).or_insert_with(|| vec![0; self.count]);
         behind.iter_mut().for_each(|n| *n += 1);
         self.tell_all(|| Command::PeerAway { peer, keep, purge });
@@ -173,6 +182,7 @@ impl Tables {
     #[must_use]
     pub(crate) fn peer_back(&mut self, peer: PeerIdx, info: &PeerInfo, now: u64) -> bool {
         let Some((info, flow)) = self.intake.peer_back(peer, info, now) else { return false };
+        self.refreshes.peer_up(peer, info.families);
         self.tell_all(|| Command::PeerBack { peer, info: Arc::clone(&info), flow: Arc::clone(&flow) });
         true
     }
@@ -191,8 +201,28 @@ impl Tables {
         self.batch.sweep_stale(peer, family);
     }
 
+    /// A peer wants a family's table again.
     pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family) {
-        self.tell_all(|| Command::Refresh(peer, family));
+        self.refreshes.ask(peer, family);
+        self.begin_refresh(peer, family);
+    }
+
+    fn begin_refresh(&mut self, peer: PeerIdx, family: Family) {
+        if self.refreshes.begin(peer, family) {
+            // Ahead of all that the shards say from now on.
+            self.said.push_back(Said::Refresh(peer, family, Subtype::Begin));
+            (0..self.count).for_each(|shard| self.send(shard, Command::Refresh(peer, family)));
+        }
+    }
+
+    /// A peer begins to announce its routes anew (RFC 7313 §4), behind all that it announced before.
+    pub(crate) fn mark_stale(&mut self, peer: PeerIdx, family: Family) {
+        self.batch.mark_stale(peer, family);
+    }
+
+    /// Looks at a peer's routes again, as they are stored.
+    pub(crate) fn reevaluate(&mut self, peer: PeerIdx, family: Family) {
+        self.tell_all(|| Command::Reevaluate(peer, family));
     }
 
     /// Octets were handed on that the shards know nothing of.
@@ -365,7 +395,10 @@ impl Tables {
         for output in outputs {
             let said = match output {
                 // What was for a session that has ended must not reach the next one.
-                Output::Join { peer, .. } | Output::Leave { peer, .. } | Output::EndOfRib(peer, _)
+                Output::Join { peer, .. }
+                | Output::Leave { peer, .. }
+                | Output::EndOfRib(peer, _)
+                | Output::Refreshed(peer, _)
                     if self.is_behind(shard, peer) =>
                 {
                     continue;
@@ -395,7 +428,17 @@ impl Tables {
                         continue;
                     }
                     self.end_of_rib.remove(&(peer, family));
-                    Said::EndOfRib(peer, family)
+                    self.said.push_back(Said::EndOfRib(peer, family));
+                    self.refreshes.end_of_rib(peer, family);
+                    self.begin_refresh(peer, family);
+                    continue;
+                }
+                Output::Refreshed(peer, family) => {
+                    if self.refreshes.end(peer, family) {
+                        self.said.push_back(Said::Refresh(peer, family, Subtype::End));
+                        self.begin_refresh(peer, family);
+                    }
+                    continue;
                 }
                 Output::Forgotten(peer) => {
                     // What a shard said of its initial table before it heard of the end must not count for the
@@ -468,59 +511,6 @@ impl Tables {
                 self.spare.push(batch);
             }
             self.said.push_back(Said::Due(due));
-        }
-    }
-}
-
-fn start(
-    number: usize,
-    shard: Shard,
-    out: wakes::UnboundedSender<FromShard>,
-) -> io::Result<mpsc::Sender<Command>> {
-    let (tx, rx) = mpsc::channel();
-    std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-        let _all_or_none = AllOrNone;
-        serve(number, shard, &rx, &out);
-    })?;
-    Ok(tx)
-}
-
-/// A shard that panics takes the process along, in every build: without it the tables are not whole, and the parent
-/// starts all of them again.
-struct AllOrNone;
-
-impl Drop for AllOrNone {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
-    }
-}
-
-/// The life of a shard's thread: ends with the engine.
-fn serve(
-    number: usize,
-    mut shard: Shard,
-    commands: &mpsc::Receiver<Command>,
-    out: &wakes::UnboundedSender<FromShard>,
-) {
-    let mut busy = false;
-    loop {
-        if !busy {
-            let Ok(command) = commands.recv() else { return };
-            shard.handle(command);
-        }
-        for _ in 0..COMMANDS {
-            match commands.try_recv() {
-                Ok(command) => shard.handle(command),
-                Err(mpsc::TryRecvError::Empty) => break,
-                Err(mpsc::TryRecvError::Disconnected) => return,
-            }
-        }
-        busy = shard.work();
-        let outputs = shard.take_outputs();
-        if !outputs.is_empty() && out.send((number, outputs)).is_err() {
-            return;
         }
     }
 }

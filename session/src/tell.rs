@@ -12,6 +12,8 @@ pub(crate) fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
         families: session.families,
         four_octet_as: session.four_octet_as,
         route_refresh: session.route_refresh,
+        enhanced_refresh: session.enhanced_refresh,
+        refresh_after_end_of_rib: session.refresh_after_end_of_rib,
         add_path_receive: bgp::FamilySet::EMPTY,
         add_path_send: bgp::FamilySet::EMPTY,
         max_message: session.max_message,

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Show who the daemon is: AS number, router id, port
     Global,
-    /// Show neighbors and their errors, enable and disable them
+    /// Show neighbors and their errors, enable and disable them, evaluate their routes anew
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
@@ -75,6 +75,15 @@ pub(crate) enum NeighborAction {
     },
     /// Show the errors that it has made: counted, and the last ones with their octets
     Errors,
+    /// Evaluate anew what the neighbor has sent; the session stays up
+    Softreset {
+        /// Only this address family, otherwise all
+        #[arg(short = 'a', long = "family", value_name = "FAMILY")]
+        family: Option<Family>,
+        /// Ask the neighbor for its routes as well (RFC 2918)
+        #[arg(long)]
+        refresh: bool,
+    },
 }
 
 /// An address family.
@@ -84,6 +93,16 @@ pub(crate) enum Family {
     Ipv4Unicast,
     #[value(name = "ipv6_unicast", alias = "ipv6", alias = "ipv6-unicast")]
     Ipv6Unicast,
+}
+
+impl Family {
+    /// Its name in the API.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Family::Ipv4Unicast => "ipv4_unicast",
+            Family::Ipv6Unicast => "ipv6_unicast",
+        }
+    }
 }
 
 /// Which routes.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bgp::{Family, FaultKind, NextHop, Verdict};
+use bgp::{Family, FamilySet, FaultKind, NextHop, Verdict};
 use grpc::v1;
 use ipc::config::{ControlPeer, OverLimit, PrefixLimits};
 use ipc::control_rde::{PeerCounters, RouteFilter, RouteView, Segment};
@@ -43,6 +43,24 @@ pub(crate) fn prefix(field: &str, address: &str, length: u32) -> Result<IpNet, S
         ));
     }
     Ok(net)
+}
+
+/// Families by name, of those that are configured for the peer; none means all of them.
+///
+/// # Errors
+/// INVALID_ARGUMENT for names of no family, and for families that the peer is not configured for.
+pub(crate) fn families_of(peer: &ControlPeer, names: &[String]) -> Result<FamilySet, Status> {
+    let family = |name: &String| {
+        let family = name.parse::<Family>().map_err(|e| invalid("families", name, e.to_string()))?;
+        if peer.families.contains(family) {
+            return Ok(family);
+        }
+        let configured: Vec<&str> = peer.families.iter().map(Family::name).collect();
+        let what =
+            format!("neighbor {} is not configured for it, but for {}", peer.address, configured.join(", "));
+        Err(invalid("families", name, what))
+    };
+    names.iter().map(family).collect()
 }
 
 /// A unicast family, or `None` for all of them.

@@ -67,7 +67,8 @@ impl Answer for RdeToControl {
             | RdeToControl::Failed { id, .. }
             | RdeToControl::CountersReply { id, .. }
             | RdeToControl::ErrorsReply { id, .. }
-            | RdeToControl::Injected { id, .. } => *id,
+            | RdeToControl::Injected { id, .. }
+            | RdeToControl::SoftReset { id, .. } => *id,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! ROUTE-REFRESH: RFC 2918 §3, with the subtypes of RFC 7313 §3.2.
 
 use crate::header::{self, MessageType};
-use crate::notification::Notification;
+use crate::notification::{Notification, header_error};
 use crate::types::{Afi, Safi};
 use crate::wire::Reader;
 
@@ -70,6 +70,25 @@ impl RouteRefresh {
         Ok(RouteRefresh { afi: Afi(afi), safi: Safi(safi), subtype })
     }
 
+    /// The same from a speaker that knows no subtypes, since it has not announced the capability for them: the
+    /// octet is reserved there and ignored (RFC 2918 §3), and every message is a request.
+    ///
+    /// # Errors
+    /// Message Header Error/Bad Message Length where the body is shorter than 4 octets (RFC 4271 §6.1).
+    pub fn decode_request(body: &[u8]) -> Result<RouteRefresh, Notification> {
+        match body {
+            [high, low, _, safi, ..] => Ok(RouteRefresh {
+                afi: Afi(u16::from_be_bytes([*high, *low])),
+                safi: Safi(*safi),
+                subtype: Subtype::Request,
+            }),
+            _ => {
+                let len = u16::try_from(header::HEADER_LEN + body.len()).unwrap_or(u16::MAX);
+                Err(Notification::header(header_error::BAD_MESSAGE_LENGTH, len.to_be_bytes().to_vec()))
+            }
+        }
+    }
+
     /// The whole message with its header.
     pub fn encode(&self) -> Vec<u8> {
         let [high, low] = self.afi.0.to_be_bytes();
@@ -124,5 +143,15 @@ mod tests {
         let got = RouteRefresh::decode(&[0, 2, 9, 1, 7]).unwrap();
         assert_eq!(got.subtype, Subtype::Unknown(9));
         assert_eq!((got.afi, got.safi), (Afi::IPV6, Safi::UNICAST));
+    }
+
+    #[test]
+    fn rfc2918_3_the_reserved_octet_of_an_old_speaker_is_ignored() {
+        for subtype in [0, 1, 2, 9, 255] {
+            let got = RouteRefresh::decode_request(&[0, 1, subtype, 1]).unwrap();
+            assert_eq!((got.afi, got.safi, got.subtype), (Afi::IPV4, Safi::UNICAST, Subtype::Request));
+        }
+        let error = RouteRefresh::decode_request(&[0, 1, 0]).unwrap_err();
+        assert_eq!((error.code, error.subcode, error.data), (1, 2, vec![0, 22]));
     }
 }

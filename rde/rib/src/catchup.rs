@@ -43,6 +43,9 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             self.slots.let_go(id);
         }
         if catch_up.pending.is_empty() && catch_up.cursor >= group.column.len() {
+            if group.members.get_mut(at).is_some_and(|m| std::mem::take(&mut m.refreshing)) {
+                self.sink.refreshed(peer, group.rules.family);
+            }
             group.set_in_stream(peer, true);
             self.sink.join(group.id, peer);
         } else if let Some(member) = group.members.get_mut(at) {

@@ -42,6 +42,8 @@ pub(crate) struct Member {
     pub(crate) catch_up: Option<Box<CatchUp>>,
     /// It waits for the End-of-RIB of its initial table (RFC 4724 §2).
     pub(crate) end_of_rib_due: bool,
+    /// It is being sent all again on request (RFC 2918 §4).
+    pub(crate) refreshing: bool,
     /// Octets of the batch at hand that it is not sent.
     pub(crate) excluded: u64,
     /// How many routes it was last said to have; `None`: nobody asks.

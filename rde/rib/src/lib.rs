@@ -31,6 +31,7 @@ mod paths;
 mod peers;
 mod query;
 mod queue;
+mod refreshes;
 mod rib;
 mod slab;
 mod slots;
@@ -46,6 +47,7 @@ pub use intake::{Applied, Intake};
 pub use pack::end_of_rib;
 pub use peers::{Counted, PeerIdx, PeerInfo};
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};
+pub use refreshes::Refreshes;
 pub use rib::{Counters, Limits, Rib, Settings, Sink, Target};
 
 #[cfg(test)]

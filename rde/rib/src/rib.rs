@@ -75,6 +75,8 @@ pub trait Sink {
     fn leave(&mut self, group: u32, peer: PeerIdx);
     /// The peer has been sent all that was there when its session came up (RFC 4724 §2).
     fn end_of_rib(&mut self, peer: PeerIdx, family: Family);
+    /// The peer has been sent all that was there when [`Rib::refresh`] was called for it.
+    fn refreshed(&mut self, peer: PeerIdx, family: Family);
     /// Nothing of this incarnation of a peer is left.
     fn forgotten(&mut self, peer: PeerIdx);
     /// Enough for now: work should return soon.
@@ -298,7 +300,7 @@ impl Rib {
         of_family!(self, family, t => t.walks.begin(peer, Task::Evaluate), else ());
     }
 
-    /// Sends the whole table of a family again (RFC 2918 §4).
+    /// Sends the whole table of a family again (RFC 2918 §4), and says so when it is out ([`Sink::refreshed`]).
     pub fn refresh(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) {
         of_family!(self, family, t => t.refresh(peer, sink), else ());
     }
@@ -509,7 +511,8 @@ impl<A: Addr> FamilyTable<A> {
         if let Some(group) = self.groups.get_mut(at) {
             let catch_up = Some(Box::<CatchUp>::default());
             let reported = counted.then_some(0);
-            group.members.push(Member { peer, catch_up, end_of_rib_due: true, excluded: 0, reported });
+            let (end_of_rib_due, refreshing, excluded) = (true, false, 0);
+            group.members.push(Member { peer, catch_up, end_of_rib_due, refreshing, excluded, reported });
         }
         made
     }
@@ -535,6 +538,7 @@ impl<A: Addr> FamilyTable<A> {
             let id = group.id;
             let Some(member) = group.members.iter_mut().find(|m| m.peer == peer) else { continue };
             let in_stream = member.catch_up.is_none();
+            member.refreshing = true;
             member.catch_up.get_or_insert_with(|| Box::new(CatchUp::behind())).restart();
             if in_stream {
                 group.set_in_stream(peer, false);

@@ -38,6 +38,8 @@ impl Sink for Wire {
 
     fn end_of_rib(&mut self, _: PeerIdx, _: Family) {}
 
+    fn refreshed(&mut self, _: PeerIdx, _: Family) {}
+
     fn forgotten(&mut self, _: PeerIdx) {}
 
     fn is_full(&self) -> bool {

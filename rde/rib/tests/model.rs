@@ -31,7 +31,11 @@ enum Event {
         variant: u8,
     },
     WithdrawInjected(u8),
-    Refresh(usize),
+    /// A peer asks for the table of a family again.
+    Refresh {
+        peer: usize,
+        v6: bool,
+    },
     /// A peer begins to announce its routes of a family anew; its old ones lose meanwhile, or they do not.
     Anew {
         peer: usize,
@@ -62,7 +66,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (peer.clone(), prefixes()).prop_map(|(peer, prefixes)| Event::Withdraw { peer, prefixes }),
         2 => (0..24u8, 0..12u8).prop_map(|(prefix, variant)| Event::Inject { prefix, variant }),
         1 => (0..24u8).prop_map(Event::WithdrawInjected),
-        1 => peer.clone().prop_map(Event::Refresh),
+        2 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Event::Refresh { peer, v6 }),
         1 => (peer.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(peer, v6, loses)| Event::Anew { peer, v6, loses }),
         1 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Event::Sweep { peer, v6 }),
@@ -89,7 +93,7 @@ proptest! {
                 Event::Withdraw { peer, prefixes } => world.withdraw(peer, &prefixes),
                 Event::Inject { prefix, variant } => world.inject(prefix, variant),
                 Event::WithdrawInjected(prefix) => world.withdraw_injected(prefix),
-                Event::Refresh(p) => world.refresh(p),
+                Event::Refresh { peer, v6 } => world.refresh(peer, v6),
                 Event::Anew { peer, v6, loses } => world.anew(peer, v6, loses),
                 Event::Sweep { peer, v6 } => world.sweep(peer, v6),
                 Event::Reevaluate(p) => world.reevaluate(p),
@@ -102,6 +106,7 @@ proptest! {
             let expected: BTreeMap<u8, Seen> = world.expected(p);
             prop_assert_eq!(world.seen(p), &expected, "peer {}", p);
             prop_assert!(world.end_of_rib(p), "peer {} waits for End-of-RIB", p);
+            prop_assert!(world.refreshed(p), "peer {} waits for EoRR", p);
             prop_assert_eq!(world.advertised(p), expected.len() as u64, "counted for peer {}", p);
             let (stale, model) = world.stale(p);
             prop_assert_eq!(stale, model, "stale of peer {}", p);

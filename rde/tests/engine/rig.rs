@@ -109,11 +109,18 @@ pub(crate) fn source(n: u8, epoch: u32) -> Source {
 }
 
 pub(crate) fn up(source: Source) -> SessionToRdeBulk {
+    up_with(source, |_| ())
+}
+
+/// A session that agreed on something else.
+pub(crate) fn up_with(source: Source, change: impl FnOnce(&mut Negotiated)) -> SessionToRdeBulk {
     let n = u8::try_from(source.peer.0).unwrap();
-    let negotiated = Negotiated {
+    let mut negotiated = Negotiated {
         families: families(),
         four_octet_as: true,
         route_refresh: true,
+        enhanced_refresh: false,
+        refresh_after_end_of_rib: false,
         add_path_receive: FamilySet::EMPTY,
         add_path_send: FamilySet::EMPTY,
         max_message: 4096,
@@ -123,6 +130,7 @@ pub(crate) fn up(source: Source) -> SessionToRdeBulk {
         local: SocketAddr::new(LOCAL.into(), 179),
         remote: SocketAddr::new(peer(n).address, 30_000),
     };
+    change(&mut negotiated);
     SessionToRdeBulk::PeerUp { source, negotiated }
 }
 
@@ -236,6 +244,14 @@ impl Rig {
             change(negotiated);
         }
         self.session_says(message).await;
+    }
+
+    /// A session comes up, and nothing is waited for.
+    pub(crate) async fn come_up(&mut self, up: SessionToRdeBulk) {
+        if let SessionToRdeBulk::PeerUp { source, .. } = &up {
+            self.up.insert(source.peer, *source);
+        }
+        self.session_says(up).await;
     }
 
     /// What a peer is sent up to the end of the routes of both families, the markers not included.
@@ -429,7 +445,7 @@ fn messages(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
         let header = bgp::header::parse(bytes.first_chunk().unwrap(), bgp::MAX_MESSAGE).unwrap();
-        assert_eq!(header.kind, MessageType::Update);
+        assert!(matches!(header.kind, MessageType::Update | MessageType::RouteRefresh), "{header:?}");
         let (message, rest) = bytes.split_at(header.len.into());
         messages.push(message.to_vec());
         bytes = rest;
@@ -438,7 +454,7 @@ fn messages(mut bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// RFC 4724 §2: the family whose routes end with this message.
-fn end_of_rib(message: &[u8]) -> Option<Family> {
+pub(crate) fn end_of_rib(message: &[u8]) -> Option<Family> {
     match message.get(HEADER_LEN..).unwrap() {
         [0, 0, 0, 0] => Some(Family::Ipv4Unicast),
         [0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1] => Some(Family::Ipv6Unicast),

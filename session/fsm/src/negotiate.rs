@@ -1,5 +1,5 @@
-//! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7607,
-//! RFC 8654, RFC 8950; graceful restart in `restart`.
+//! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7313 §4,
+//! RFC 7607, RFC 8654, RFC 8950; graceful restart in `restart`.
 
 use bgp::capability::Capability;
 use bgp::notification::{Notification, code, open_error};
@@ -20,6 +20,10 @@ pub struct Session {
     pub four_octet_as: bool,
     /// The peer takes ROUTE-REFRESH.
     pub route_refresh: bool,
+    /// It tells where a table that it sends again begins and ends, and wants to be told (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// Both announced graceful restart: a refresh that it begins before its End-of-RIB is ignored (RFC 7313 §4).
+    pub refresh_after_end_of_rib: bool,
     /// Prefixes of IPv4 unicast may have IPv6 next hops, both ways (RFC 8950 §4).
     pub extended_next_hop: bool,
     /// Largest message that the peer takes, in octets.
@@ -57,6 +61,7 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
     let mut capabilities: Vec<Capability> =
         settings.families.iter().map(Capability::multi_protocol).collect();
     capabilities.push(Capability::RouteRefresh);
+    capabilities.push(Capability::EnhancedRouteRefresh);
     capabilities.push(Capability::FourOctetAs(settings.local_asn.0));
     capabilities.push(Capability::ExtendedMessage);
     if offers_extended_next_hop(settings) {
@@ -98,6 +103,8 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
         families,
         four_octet_as: open.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
+        enhanced_refresh: has(Capability::EnhancedRouteRefresh),
+        refresh_after_end_of_rib: restarts(&open) && restarts(&our_open(settings, false)),
         extended_next_hop: takes_ipv6_next_hops
             && offers_extended_next_hop(settings)
             && families.contains(Family::Ipv4Unicast),
@@ -110,6 +117,11 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
             .collect(),
         capabilities: open.capabilities,
     })
+}
+
+/// Whether the speaker announces graceful restart, and with it End-of-RIB (RFC 4724 §3).
+fn restarts(open: &Open) -> bool {
+    open.capabilities.iter().any(|c| matches!(c, Capability::GracefulRestart { .. }))
 }
 
 /// AS and identifier (RFC 4271 §6.2, RFC 6286 §2.2).

@@ -266,6 +266,32 @@ fn rfc4760_8_ipv4_is_implied_only_where_no_family_is_announced() {
 }
 
 #[test]
+fn rfc7313_3_1_enhanced_route_refresh_is_announced_and_used_with_who_announces_it() {
+    let now = Instant::now();
+    let ours = fsm::negotiate::our_open(&settings(), false).capabilities;
+    assert!(ours.contains(&Capability::RouteRefresh) && ours.contains(&Capability::EnhancedRouteRefresh));
+    let restart = Capability::GracefulRestart {
+        restarting: false,
+        notification: false,
+        restart_time: 120,
+        families: vec![],
+    };
+    for theirs in [vec![], vec![Capability::RouteRefresh], vec![Capability::EnhancedRouteRefresh, restart]] {
+        let mut open = peer_open();
+        open.capabilities.extend(theirs.clone());
+        let mut peer = accepted(settings(), now);
+        receive(&mut peer, now, 0, OPEN, &body(&open));
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        let (_, session) = peer.established().unwrap();
+        assert_eq!(session.route_refresh, theirs.contains(&Capability::RouteRefresh));
+        assert_eq!(session.enhanced_refresh, theirs.contains(&Capability::EnhancedRouteRefresh));
+        // Without graceful restart on both sides there is no End-of-RIB that a refresh would have to wait for.
+        let ours = ours.iter().any(|c| matches!(c, Capability::GracefulRestart { .. }));
+        assert_eq!(session.refresh_after_end_of_rib, ours && theirs.len() == 2);
+    }
+}
+
+#[test]
 fn rfc6793_an_as_beyond_two_octets() {
     let big = bgp::Asn(4_200_000_000);
     let ours = Settings { local_asn: big, ..settings() };

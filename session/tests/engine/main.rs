@@ -28,6 +28,7 @@ async fn a_session_comes_up_and_messages_reach_rde_bit_exact() {
     let ours = one.expect_open().await;
     assert_eq!((ours.asn().0, ours.hold_time, ours.router_id.0), (64512, 90, Ipv4Addr::new(192, 0, 2, 1)));
     assert!(ours.capabilities.contains(&Capability::RouteRefresh));
+    assert!(ours.capabilities.contains(&Capability::EnhancedRouteRefresh));
     one.write(&open_of(1, 30).encode()).await;
     assert_eq!(one.next().await.unwrap().0, MessageType::Keepalive);
     // The KEEPALIVE that completes the session and what follows it come in pieces of any size.
@@ -53,6 +54,7 @@ async fn a_session_comes_up_and_messages_reach_rde_bit_exact() {
         (negotiated.four_octet_as, negotiated.route_refresh, negotiated.max_message),
         (true, true, 4096)
     );
+    assert!(!negotiated.enhanced_refresh, "the peer has not announced it");
     assert_eq!(negotiated.local, rig.listener);
     assert_eq!(negotiated.remote.ip(), peer(1).address);
     let mut got = Vec::new();

@@ -1,4 +1,4 @@
-//! `neighbor`: the table of all, everything about one, enable and disable.
+//! `neighbor`: the table of all, everything about one, and what can be done with one.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
     DisableNeighborRequest, EnableNeighborRequest, GetNeighborErrorsRequest, GetNeighborStateRequest,
-    ListNeighborsRequest, MessageCounts, NeighborConfig, NeighborState, SessionState,
+    ListNeighborsRequest, MessageCounts, NeighborConfig, NeighborState, SessionState, SoftResetInRequest,
 };
 
 use crate::args::{NeighborAction, NeighborArgs};
@@ -20,7 +20,7 @@ use crate::output::{Out, json, text};
 pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
     if args.address.is_none() && args.action.is_some() {
         return Err(CliError::Usage(
-            "which neighbor? rustbgpctl neighbor ADDR enable|disable|errors".to_owned(),
+            "which neighbor? rustbgpctl neighbor ADDR enable|disable|errors|softreset".to_owned(),
         ));
     }
     Ok(())
@@ -48,6 +48,14 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
         Some(NeighborAction::Errors) => {
             let request = GetNeighborErrorsRequest { address: address.to_string() };
             errors::print(&client.get_neighbor_errors(request).await?.into_inner(), out)
+        }
+        Some(NeighborAction::Softreset { family, refresh }) => {
+            let families = family.map(|f| f.name().to_owned()).into_iter().collect();
+            client
+                .soft_reset_in(SoftResetInRequest { address: address.to_string(), families, refresh })
+                .await?;
+            let asked = if refresh { ", and it is asked for them again" } else { "" };
+            Ok(out.done(&format!("routes of neighbor {address} are evaluated anew{asked}"))?)
         }
     }
 }

@@ -13,6 +13,8 @@ fn wrong_usage_is_status_2() {
         (&[], "Usage"),
         (&["neighbor", "not-an-address"], "not-an-address"),
         (&["neighbor", "enable"], "which neighbor"),
+        (&["neighbor", "softreset"], "which neighbor"),
+        (&["neighbor", "192.0.2.1", "softreset", "-a", "vpnv4"], "ipv4_unicast, ipv6_unicast"),
         (&["rib", "-p", "10.0.0.1/8"], "the prefix is 10.0.0.0/8"),
         (&["rib", "-l"], "-l needs -p"),
         (&["rib", "-a", "ipv6_unicast", "-p", "10.0.0.0/8"], "not of the family"),

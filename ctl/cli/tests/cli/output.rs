@@ -194,9 +194,19 @@ fn changes_say_what_was_done() {
     let daemon = Daemon::start();
     assert_eq!(daemon.ok(&["neighbor", "192.0.2.1", "enable"]), "neighbor 192.0.2.1 enabled\n");
     daemon.ok(&["neighbor", "192.0.2.1", "disable", "--reason", "moving racks"]);
+    let one = "routes of neighbor 192.0.2.1 are evaluated anew";
+    assert_eq!(daemon.ok(&["neighbor", "192.0.2.1", "softreset"]), format!("{one}\n"));
+    let asked = daemon.ok(&["neighbor", "192.0.2.1", "softreset", "-a", "ipv6", "--refresh"]);
+    assert_eq!(asked, format!("{one}, and it is asked for them again\n"));
     let json = daemon.json(&["shutdown", "--reason", "upgrade"]);
     assert_eq!(json, json!({ "message": "rustbgpd is shutting down" }));
-    let done = ["enable 192.0.2.1", "disable 192.0.2.1 moving racks", "shutdown upgrade"];
+    let done = [
+        "enable 192.0.2.1",
+        "disable 192.0.2.1 moving racks",
+        "softreset 192.0.2.1 [] false",
+        "softreset 192.0.2.1 [\"ipv6_unicast\"] true",
+        "shutdown upgrade",
+    ];
     assert_eq!(daemon.world().done, done);
 }
 

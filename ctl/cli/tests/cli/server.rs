@@ -213,6 +213,15 @@ impl NeighborService for Api {
     ) -> Result<Response<GetNeighborErrorsResponse>, Status> {
         Ok(Response::new(self.world().errors.clone()))
     }
+
+    async fn soft_reset_in(
+        &self,
+        request: Request<SoftResetInRequest>,
+    ) -> Result<Response<SoftResetInResponse>, Status> {
+        let SoftResetInRequest { address, families, refresh } = request.into_inner();
+        self.world().done.push(format!("softreset {address} {families:?} {refresh}"));
+        Ok(Response::new(SoftResetInResponse {}))
+    }
 }
 
 #[tonic::async_trait]

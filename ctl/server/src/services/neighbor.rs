@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bgp::Family;
 use grpc::v1::neighbor_service_server::NeighborService;
 use grpc::v1::{
     AddDynamicNeighborRequest, AddDynamicNeighborResponse, AddNeighborRequest, AddNeighborResponse,
@@ -11,6 +12,8 @@ use grpc::v1::{
     ListDynamicNeighborsRequest, ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse,
     NeighborState, SoftResetInRequest, SoftResetInResponse,
 };
+use ipc::config::ControlPeer;
+use ipc::control_rde::{ControlToRde, RdeToControl, SoftResetError};
 use ipc::parent_control::Intent;
 use tonic::{Request, Response, Status};
 
@@ -32,6 +35,24 @@ pub(super) fn check_reason(reason: String) -> Result<String, Status> {
     let what =
         format!("has {} octets, and a shutdown communication holds {MAX_REASON} (RFC 9003)", reason.len());
     Err(invalid("reason", reason, what))
+}
+
+/// FAILED_PRECONDITION, in words.
+fn soft_reset_refused(peer: &ControlPeer, error: SoftResetError) -> Status {
+    let address = peer.address;
+    Status::failed_precondition(match error {
+        SoftResetError::NoSession => {
+            format!("neighbor {address} has no session, and so no routes to evaluate again")
+        }
+        SoftResetError::NotNegotiated(families) => {
+            let names: Vec<&str> = families.iter().map(Family::name).collect();
+            format!("neighbor {address} does not offer {}: the session has no such routes", names.join(", "))
+        }
+        SoftResetError::NoRouteRefresh => format!(
+            "neighbor {address} cannot be asked for its routes: it has not announced route refresh (RFC 2918). \
+             Without asking, what it has sent is evaluated again"
+        ),
+    })
 }
 
 /// The service.
@@ -100,9 +121,22 @@ impl NeighborService for Neighbor {
 
     async fn soft_reset_in(
         &self,
-        _: Request<SoftResetInRequest>,
+        request: Request<SoftResetInRequest>,
     ) -> Result<Response<SoftResetInResponse>, Status> {
-        Err(not_yet("SoftResetIn"))
+        let request = request.into_inner();
+        let peer = self.0.peer("address", &request.address)?;
+        let families = convert::families_of(&peer, &request.families)?;
+        let (id, ask) = (peer.id, request.refresh);
+        let question = |query| ControlToRde::SoftReset { id: query, peer: id, families, ask };
+        let mut query = self.0.rde.ask(question).await?;
+        match query.next().await? {
+            RdeToControl::SoftReset { result, .. } => {
+                query.finish();
+                result.map_err(|e| soft_reset_refused(&peer, e))?;
+                Ok(Response::new(SoftResetInResponse {}))
+            }
+            _ => Err(query.confused()),
+        }
     }
 
     async fn list_dynamic_neighbors(

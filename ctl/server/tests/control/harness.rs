@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
 use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PrefixLimits, Speaker};
 use ipc::control_rde::{
-    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
-    RouteView, Segment, Table, TableCounters,
+    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter, RouteView,
+    Segment, SoftResetError, Table, TableCounters,
 };
 use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
 use ipc::errors::{FaultCount, PeerError, Wrong};
@@ -38,6 +38,9 @@ pub(crate) struct World {
     pub(crate) injected: Vec<InjectedRoute>,
     pub(crate) inject_messages: usize,
     pub(crate) cancelled: Vec<QueryId>,
+    /// Soft resets: whose routes, of which families, whether the peer is asked as well.
+    pub(crate) resets: Vec<(PeerId, FamilySet, bool)>,
+    pub(crate) refuse_resets: Option<SoftResetError>,
     /// rde hears, and says nothing.
     pub(crate) silent: bool,
 }
@@ -378,6 +381,10 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
             let before = world.injected.len();
             world.injected.retain(|r| (r.prefix, r.path_id) != (prefix, path_id));
             vec![RdeToControl::Injected { id, count: (before - world.injected.len()) as u32 }]
+        }
+        ControlToRde::SoftReset { id, peer, families, ask } => {
+            world.resets.push((peer, families, ask));
+            vec![RdeToControl::SoftReset { id, result: world.refuse_resets.map_or(Ok(()), Err) }]
         }
         ControlToRde::Cancel { .. } => unreachable!(),
     }

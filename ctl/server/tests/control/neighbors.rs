@@ -1,13 +1,17 @@
 //! GlobalService, NeighborService, and everything that is not implemented.
 
+use bgp::{Family, FamilySet};
 use grpc::v1::control_service_client::ControlServiceClient;
 use grpc::v1::global_service_client::GlobalServiceClient;
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
     DisableNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest, GetNeighborErrorsRequest,
     GetNeighborStateRequest, HealthRequest, ListNeighborsRequest, SessionState, SetGlobalRequest,
-    error_detail,
+    SoftResetInRequest, error_detail,
 };
+use ipc::PeerId;
+use ipc::config::ControlPeer;
+use ipc::control_rde::SoftResetError;
 use ipc::parent_control::{Intent, IntentError};
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -184,6 +188,44 @@ async fn enable_and_disable_are_asked_of_the_parent() {
 }
 
 #[tokio::test]
+async fn a_soft_reset_is_asked_of_rde_with_families_that_the_neighbor_has() {
+    let (mut control, channel) = Control::start_whole().await;
+    let one = ControlPeer { families: FamilySet::EMPTY.with(Family::Ipv4Unicast), ..peer(1, "192.0.2.1") };
+    control.configure(2, vec![one, peer(2, "2001:db8::2")]).await;
+    let mut client = NeighborServiceClient::new(channel);
+    let mut reset = async |address: &str, families: &[&str], refresh| {
+        let families = families.iter().map(|f| (*f).to_owned()).collect();
+        client.soft_reset_in(SoftResetInRequest { address: address.into(), families, refresh }).await
+    };
+    reset("192.0.2.1", &[], false).await.unwrap();
+    reset("2001:db8::2", &["ipv6_unicast"], true).await.unwrap();
+    let v6 = FamilySet::EMPTY.with(Family::Ipv6Unicast);
+    let asked = [(PeerId(1), FamilySet::EMPTY, false), (PeerId(2), v6, true)];
+    assert_eq!(control.world.lock().unwrap().resets, asked);
+    for (address, family, code, says) in [
+        ("192.0.2.1", "ipv6_unicast", Code::InvalidArgument, "not configured for it, but for ipv4_unicast"),
+        ("192.0.2.1", "vpnv4", Code::InvalidArgument, "unknown address family"),
+        ("192.0.2.77", "ipv4_unicast", Code::NotFound, "there is no neighbor"),
+    ] {
+        let status = reset(address, &[family], false).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+        assert!(status.message().contains(says), "{status}");
+    }
+    assert_eq!(control.world.lock().unwrap().resets.len(), 2, "refused requests do not reach rde");
+
+    for (refusal, says) in [
+        (SoftResetError::NoSession, "neighbor 192.0.2.1 has no session"),
+        (SoftResetError::NotNegotiated(v6), "neighbor 192.0.2.1 does not offer ipv6_unicast"),
+        (SoftResetError::NoRouteRefresh, "it has not announced route refresh (RFC 2918)"),
+    ] {
+        control.world.lock().unwrap().refuse_resets = Some(refusal);
+        let status = reset("192.0.2.1", &[], true).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert!(status.message().contains(says), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn health_counts_what_is_up() {
     let (_control, channel) = Control::start_whole().await;
     let health = ControlServiceClient::new(channel).get_health(HealthRequest {}).await.unwrap().into_inner();
@@ -208,6 +250,7 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
         "EnableNeighbor",
         "DisableNeighbor",
         "GetNeighborErrors",
+        "SoftResetIn",
         "ListReceivedRoutes",
         "ListBestRoutes",
         "ListAdvertisedRoutes",

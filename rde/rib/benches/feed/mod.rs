@@ -48,6 +48,8 @@ impl Sink for Count {
 
     fn end_of_rib(&mut self, _: PeerIdx, _: Family) {}
 
+    fn refreshed(&mut self, _: PeerIdx, _: Family) {}
+
     fn forgotten(&mut self, _: PeerIdx) {}
 
     fn is_full(&self) -> bool {

@@ -8,7 +8,8 @@ use bgp::aspath::AsPathBuf;
 use bgp::attr::canonical::{Builder, Canonical, write};
 use bgp::attr::{Origin, PathAttribute};
 use bgp::community::{Community, well_known};
-use bgp::header::HEADER_LEN;
+use bgp::header::{HEADER_LEN, MessageType};
+use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update::{ReadContext, UpdateBuilder, parse};
 use bgp::{Asn, Family, FamilySet, NextHop, RemovePrivateAs, RouterId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -49,6 +50,8 @@ struct Peer {
     stopped: bool,
     seen: BTreeMap<u8, Seen>,
     ended: BTreeSet<Family>,
+    /// Refreshes that have begun: what has not come again yet.
+    refreshing: BTreeMap<Family, BTreeSet<u8>>,
     announced: BTreeMap<u8, Route>,
     /// Announced before it began anew, and not since.
     stale: BTreeSet<u8>,
@@ -349,9 +352,9 @@ impl World {
         assert_eq!(self.rib.withdraw_injected(prefix(n), 0), was);
     }
 
-    pub(crate) fn refresh(&mut self, p: usize) {
+    pub(crate) fn refresh(&mut self, p: usize, v6: bool) {
         if let Some(idx) = self.peers[p].idx {
-            self.rib.refresh(idx, Family::Ipv4Unicast, &mut self.net);
+            self.rib.refresh(idx, family(v6), &mut self.net);
         }
     }
 
@@ -362,11 +365,12 @@ impl World {
     /// One step of the tables, and everybody who reads reads.
     pub(crate) fn work(&mut self) -> bool {
         self.now += 7;
-        let did = self.rib.work(self.now, &mut self.net);
+        let mut did = self.rib.work(self.now, &mut self.net);
         for (peer, family) in std::mem::take(&mut self.net.ended) {
             let marker = end_of_rib(family);
             self.rib.sent(peer, marker.len() as u64);
             self.net.push(peer, marker);
+            did |= self.rib.end_of_rib_is_out(peer, family, &mut self.net);
         }
         (0..World::PEERS).for_each(|p| self.read(p));
         did
@@ -404,6 +408,11 @@ impl World {
 
     pub(crate) fn end_of_rib(&self, p: usize) -> bool {
         self.peers[p].ended.len() == 2
+    }
+
+    /// Whether every refresh that began has ended.
+    pub(crate) fn refreshed(&self, p: usize) -> bool {
+        self.peers[p].refreshing.is_empty()
     }
 
     pub(crate) fn advertised(&self, p: usize) -> u64 {
@@ -476,15 +485,43 @@ impl World {
 }
 
 impl Peer {
+    /// RFC 7313 §4.
+    fn demarcation(&mut self, p: usize, refresh: &RouteRefresh) {
+        let family = Family::from_afi_safi(refresh.afi, refresh.safi).unwrap();
+        match refresh.subtype {
+            Subtype::Begin => {
+                assert!(self.ended.contains(&family), "peer {p}: BoRR before End-of-RIB");
+                let v6 = family == Family::Ipv6Unicast;
+                let known = self.seen.keys().copied().filter(|n| (*n >= FIRST_V6) == v6).collect();
+                assert_eq!(self.refreshing.insert(family, known), None, "peer {p}: BoRR within a refresh");
+            }
+            Subtype::End => {
+                // What is gone was withdrawn, everything else has come again: nothing is left to sweep.
+                assert_eq!(self.refreshing.remove(&family), Some(BTreeSet::new()), "peer {p}");
+            }
+            other => panic!("peer {p} is sent {other:?}"),
+        }
+    }
+
+    fn came_again(&mut self, n: u8) {
+        if let Some(left) = self.refreshing.get_mut(&family(n >= FIRST_V6)) {
+            left.remove(&n);
+        }
+    }
+
     /// Takes in a message as any BGP speaker would.
     fn take(&mut self, p: usize, message: &[u8]) {
         let ctx = ReadContext { external: !internal(p), ..context(p) };
         let body = &message[HEADER_LEN..];
+        if message[HEADER_LEN - 1] == MessageType::RouteRefresh as u8 {
+            return self.demarcation(p, &RouteRefresh::decode(body).unwrap());
+        }
         let update = parse(body, &ctx).unwrap();
         assert!(update.faults.is_empty(), "sent to peer {p}: {:?}", update.faults);
         self.ended.extend(update.end_of_rib());
         for (_, net) in update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|n| n.iter())) {
             self.seen.remove(&number(net));
+            self.came_again(number(net));
         }
         let mut canonical = Vec::new();
         write(&update.attributes, &ctx, &mut canonical);
@@ -500,6 +537,7 @@ impl Peer {
                 clusters: a.cluster_list().collect(),
             };
             self.seen.insert(number(net), seen);
+            self.came_again(number(net));
         };
         update.announced.iter().for_each(|(_, net)| add(net, update.next_hop.unwrap()));
         for (_, net) in update.mp_reach.iter().flat_map(|n| n.iter()) {

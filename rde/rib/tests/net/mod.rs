@@ -76,6 +76,8 @@ impl Sink for Net {
         self.ended.push((peer, family));
     }
 
+    fn refreshed(&mut self, _: PeerIdx, _: Family) {}
+
     fn forgotten(&mut self, _: PeerIdx) {}
 
     fn is_full(&self) -> bool {

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bgp::attr::canonical::summarize;
+use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update::{ReadContext, Update};
 use bgp::{Family, NextHop};
 use ipnet::IpNet;
 use rib::{
-    Applied, Batch, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Rib, Settings, Sink,
-    Target,
+    Applied, Batch, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Refreshes, Rib, Settings,
+    Sink, Target,
 };
 
 /// An intake and its shards.
@@ -19,6 +20,7 @@ pub(crate) struct Tables {
     intake: Intake,
     pub(crate) shards: Vec<Rib>,
     joint: Joint,
+    refreshes: Refreshes,
 }
 
 /// What is true when all shards have said so.
@@ -26,6 +28,7 @@ pub(crate) struct Tables {
 struct Joint {
     shards: u32,
     end_of_rib: HashMap<(PeerIdx, Family), u32>,
+    refreshed: Vec<(PeerIdx, Family)>,
     forgotten: Vec<PeerIdx>,
 }
 
@@ -75,6 +78,10 @@ impl<S: Sink> Sink for Part<'_, S> {
         }
     }
 
+    fn refreshed(&mut self, peer: PeerIdx, family: Family) {
+        self.joint.refreshed.push((peer, family));
+    }
+
     fn forgotten(&mut self, peer: PeerIdx) {
         self.joint.forgotten.push(peer);
         self.sink.forgotten(peer);
@@ -94,11 +101,13 @@ impl Tables {
                 .map(|n| Rib::new(settings, key.clone(), n, shards as usize))
                 .collect(),
             joint: Joint { shards, ..Joint::default() },
+            refreshes: Refreshes::new(shards as usize),
         }
     }
 
     pub(crate) fn peer_up(&mut self, info: PeerInfo, now: u64) -> Option<PeerIdx> {
         let (idx, info, flow) = self.intake.peer_up(info, now)?;
+        self.refreshes.peer_up(idx, info.families);
         for rib in &mut self.shards {
             rib.peer_up(idx, Arc::clone(&info), Arc::clone(&flow));
         }
@@ -107,6 +116,7 @@ impl Tables {
 
     pub(crate) fn peer_down(&mut self, peer: PeerIdx) {
         self.joint.end_of_rib.retain(|(p, _), _| *p != peer);
+        self.refreshes.peer_down(peer);
         self.shards.iter_mut().for_each(|r| r.peer_down(peer));
     }
 
@@ -168,16 +178,46 @@ impl Tables {
         }
     }
 
-    pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) {
-        for (shard, rib) in (0..).zip(&mut self.shards) {
-            rib.refresh(peer, family, &mut Part { shard, joint: &mut self.joint, sink });
+    /// A peer asks for a family's table; says whether it is on its way.
+    pub(crate) fn refresh(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) -> bool {
+        self.refreshes.ask(peer, family);
+        self.begin_refresh(peer, family, sink)
+    }
+
+    /// The End-of-RIB of an initial table is out; says whether a refresh follows.
+    pub(crate) fn end_of_rib_is_out(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) -> bool {
+        self.refreshes.end_of_rib(peer, family);
+        self.begin_refresh(peer, family, sink)
+    }
+
+    fn begin_refresh(&mut self, peer: PeerIdx, family: Family, sink: &mut impl Sink) -> bool {
+        let begins = self.refreshes.begin(peer, family);
+        if begins {
+            self.demarcate(peer, family, Subtype::Begin, sink);
+            for (shard, rib) in (0..).zip(&mut self.shards) {
+                rib.refresh(peer, family, &mut Part { shard, joint: &mut self.joint, sink });
+            }
         }
+        begins
+    }
+
+    fn demarcate(&self, peer: PeerIdx, family: Family, subtype: Subtype, sink: &mut impl Sink) {
+        let message = RouteRefresh { afi: family.afi(), safi: family.safi(), subtype }.encode();
+        self.sent(peer, message.len() as u64);
+        sink.begin(Target::Peer(peer)).extend(message);
+        sink.end();
     }
 
     pub(crate) fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
         let mut did = false;
         for (shard, rib) in (0..).zip(&mut self.shards) {
             did |= rib.work(now, &mut Part { shard, joint: &mut self.joint, sink });
+        }
+        for (peer, family) in std::mem::take(&mut self.joint.refreshed) {
+            if self.refreshes.end(peer, family) {
+                self.demarcate(peer, family, Subtype::End, sink);
+                did |= self.begin_refresh(peer, family, sink);
+            }
         }
         self.joint.forgotten.drain(..).for_each(|p| self.intake.forgotten(p));
         did
