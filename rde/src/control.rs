@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use bgp::attr::canonical::summarize;
-use ipc::{PeerId, QueryId};
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, PeerCounters, RdeToControl, Table, TableCounters};
 use ipc::control_rde::{InjectedRoute, RouteFilter};
+use ipc::{PeerId, QueryId};
 use rib::{PageDone, PeerIdx, Query, QueryTable};
 
 use crate::engine::Engine;

@@ -153,13 +153,11 @@ impl Engine {
         let Some(tables) = &mut self.tables else { return Ok(()) };
         let applied = tables.update(session.idx, &update, &session.ctx);
         if let Some(family) = update.end_of_rib() {
+            if let Some((_, session)) = self.peers.session(source) {
+                session.refreshing.end_of_rib(family);
+            }
             self.end_of_rib(source, family);
             return Ok(());
-        }
-        if let Some(family) = update.end_of_rib()
-            && let Some((_, session)) = self.peers.session(source)
-        {
-            session.refreshing.end_of_rib(family);
         }
         if update.faults.is_empty() && applied == Applied::default() {
             return Ok(());

@@ -10,9 +10,9 @@ use ipc::{Epoch, PeerId};
 use rib::{Counted, PeerIdx, PeerInfo};
 
 use crate::counters::PeerStats;
-use crate::restart::Kept;
 use crate::limits::Watch;
 use crate::refresh::Refreshing;
+use crate::restart::Kept;
 
 /// A session that is up.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ mod options;
 mod outbound;
 mod privileges;
 mod reflection;
+mod refresh;
 mod restart;
 mod route_server;
 mod sessions;

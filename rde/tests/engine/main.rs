@@ -1,10 +1,10 @@
 //! The route decision engine as a process, with the test as its parent, its session engine and its control.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
-mod restart;
 mod errors;
 mod limits;
 mod refresh;
+mod restart;
 mod rig;
 mod turns;
 

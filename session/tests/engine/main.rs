@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
 mod groups;
-mod restart;
 mod limits;
+mod restart;
 mod rig;
 mod sessions;
 

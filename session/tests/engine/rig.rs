@@ -181,9 +181,13 @@ impl Rig {
     }
 
     pub(crate) async fn up(&mut self) -> (Source, Negotiated) {
-        match self.for_rde().await.0 {
-            SessionToRdeBulk::PeerUp { source, negotiated } => (source, negotiated),
-            other => panic!("no PeerUp: {other:?}"),
+        loop {
+            match self.for_rde().await.0 {
+                SessionToRdeBulk::PeerUp { source, negotiated } => return (source, negotiated),
+                // What was kept of an earlier session goes.
+                SessionToRdeBulk::Forget(_) => {}
+                other => panic!("no PeerUp: {other:?}"),
+            }
         }
     }
 

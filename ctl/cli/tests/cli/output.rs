@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use grpc::v1::{
-    AsPathSegment, FamilyPrefixes, GetNeighborErrorsResponse, GracefulRestartState, MessageCounts, NeighborConfig,
-    NeighborError, NeighborErrorCount, NeighborState, Route,
+    AsPathSegment, FamilyPrefixes, GetNeighborErrorsResponse, GracefulRestartState, MessageCounts,
+    NeighborConfig, NeighborError, NeighborErrorCount, NeighborState, Route,
 };
 use serde_json::json;
 

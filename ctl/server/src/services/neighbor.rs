@@ -165,9 +165,10 @@ impl NeighborService for Neighbor {
         request: Request<GetNeighborErrorsRequest>,
     ) -> Result<Response<GetNeighborErrorsResponse>, Status> {
         let peer = self.0.peer("address", &request.get_ref().address)?.id;
-        let (mut errors, (counts, updates)) =
+        let (ended, (counts, mut errors)) =
             tokio::try_join!(self.0.session_errors(peer), self.0.update_errors(Some(peer)))?;
-        errors.extend(updates);
+        // Behind its cause, where both are of the same millisecond.
+        errors.extend(ended);
         Ok(Response::new(convert::neighbor_errors(errors, &counts)))
     }
 }

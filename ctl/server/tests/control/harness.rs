@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
 use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PrefixLimits, Speaker};
 use ipc::control_rde::{
-    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter, RouteView,
-    Segment, SoftResetError, Table, TableCounters,
+    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
+    RouteView, Segment, SoftResetError, Table, TableCounters,
 };
 use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
 use ipc::errors::{FaultCount, PeerError, Wrong};
