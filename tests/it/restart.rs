@@ -158,11 +158,6 @@ fn rfc4724_bird_comes_back_in_time() -> Result<()> {
     a_peer_comes_back(Kind::Bird)
 }
 
-#[test]
-fn rfc4724_gobgp_comes_back_in_time() -> Result<()> {
-    a_peer_comes_back(Kind::GoBgp)
-}
-
 /// RFC 4724 §4.2: the peer does not come back in the time that it asked for.
 fn a_peer_stays_away(kind: Kind) -> Result<()> {
     Lab::run(|lab| {
