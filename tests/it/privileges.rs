@@ -62,6 +62,14 @@ fn start(lab: &Lab) -> Result<(Rustbgpd, Speaker)> {
     Ok((daemon, speaker))
 }
 
+/// Field 19 of its line in /proc, the 17th behind the name in parentheses.
+fn niceness(pid: u32) -> Result<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let nice = fields.split(' ').nth(16).and_then(|field| field.parse().ok());
+    nice.ok_or_else(|| Error::new(format!("no niceness of {pid}: {stat}")))
+}
+
 #[test]
 fn engines_of_root_have_nothing_left() -> Result<()> {
     Lab::run(|lab| {
@@ -83,6 +91,10 @@ fn engines_of_root_have_nothing_left() -> Result<()> {
             assert_eq!(fs::read_dir(&root)?.count(), 0, "{role}: {:?}", fs::read_link(&root));
         }
         let parent = daemon.process().pid()?;
+        // Who asks for a table gives way to the routing of it.
+        for (role, later) in [("session", 0), ("rde", 0), ("control", 10)] {
+            assert_eq!(niceness(daemon.engine(role)?)?, niceness(parent)? + later, "{role}");
+        }
         for set in ["CapPrm", "CapEff", "CapBnd"] {
             let has = u64::from_str_radix(&status(parent, set)?, 16)?;
             assert_eq!(has & !PARENT_CAPABILITIES, 0, "parent {set}");

@@ -97,8 +97,19 @@ pub fn enter(role: Role) -> Result<OwnedFd, SandboxError> {
     ignore_signals()?;
     close_all_from(PARENT_FD + 1)?;
     one_heap();
+    if role == Role::Control {
+        give_way();
+    }
     seccomp::install(role)?;
     Ok(parent)
+}
+
+/// Who lists a table of a million routes must not take the processor from those who route: the scheduler lets
+/// session and rde go first where they are ready to run.
+fn give_way() {
+    const LATER: libc::c_int = 10;
+    // SAFETY: changes a number of this process. To become less important is never refused.
+    unsafe { libc::nice(LATER) };
 }
 
 /// All threads share one heap. The C library gives threads heaps of their own, and before it makes one of those

@@ -116,10 +116,10 @@ impl PageDone {
 }
 
 /// Slots that a step looks at: a fraction of a millisecond, since updates wait meanwhile.
-const WALK: u32 = 2048;
+const WALK: u32 = 1024;
 
 /// Routes that a step spells out.
-const SPELL_OUT: usize = 256;
+const SPELL_OUT: usize = 128;
 
 /// How far a page has got.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(20);
 /// A 99th percentile wants some hundreds of probes; cycles are repeated until there are so many.
 const ENOUGH: usize = 300;
 /// The same for a leg of `churn-query`, of which there are two of each kind.
-const ENOUGH_OF_LEG: usize = 300;
+const ENOUGH_OF_LEG: usize = 600;
 const LEAST_CYCLES: u32 = 4;
 /// A daemon that reaches less than this part of the offered rate does not keep up.
 const KEEPS_UP: f64 = 0.95;
