@@ -71,6 +71,10 @@ pub struct SessionPeer {
     pub min_ttl: Option<u8>,
     /// Start administratively down.
     pub shutdown: bool,
+    /// Take several paths of a prefix from the peer, in every family (RFC 7911).
+    pub add_path_receive: bool,
+    /// Send it several paths of a prefix, in every family.
+    pub add_path_send: bool,
     /// Seconds that we ask for to come back after a restart (RFC 4724 §3), at most 4095; `None`: no graceful
     /// restart with this peer.
     pub restart_time: Option<u16>,
@@ -109,6 +113,8 @@ pub struct RdePeer {
     pub remove_private_as: Option<RemovePrivateAs>,
     /// It is sent a default route, whatever the tables have.
     pub default_originate: bool,
+    /// The most paths of a prefix to send to the peer where it takes several (RFC 7911), 0 = all.
+    pub add_path_send_max: u32,
     /// The most seconds that stale routes are kept while the peer restarts (RFC 8538 §4.1).
     pub stale_routes_time: u16,
     /// We have restarted, and nobody is sent routes before this peer has sent its own (RFC 4724 §4.1).

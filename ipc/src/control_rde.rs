@@ -209,6 +209,8 @@ pub struct PeerCounters {
     pub treated_as_withdraw: u64,
     /// Attributes discarded (RFC 7606 §2).
     pub attributes_discarded: u64,
+    /// Paths beyond the most that a peer may have for one prefix (RFC 7911 §8).
+    pub paths_refused: u64,
     /// Routes of before its restart, by [`Family`] number.
     pub stale: [u64; 4],
     /// The peer's graceful restart, while there is one.

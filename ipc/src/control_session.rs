@@ -92,6 +92,10 @@ pub struct PeerStatus {
     pub send_hold_time: u32,
     /// Negotiated families.
     pub families: FamilySet,
+    /// Families with several paths from the peer (RFC 7911).
+    pub add_path_receive: FamilySet,
+    /// Families with several paths to the peer.
+    pub add_path_send: FamilySet,
     /// Capabilities of the peer's OPEN, as text, in its order.
     pub capabilities_received: Vec<String>,
     /// Capabilities of our OPEN, as text.

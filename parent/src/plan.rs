@@ -177,6 +177,8 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         min_ttl: min_ttl(n),
         // Without a family, our OPEN would stand for IPv4 unicast.
         shutdown: n.shutdown || served(n).is_empty(),
+        add_path_receive: n.add_path.receive,
+        add_path_send: n.add_path.send,
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
         restarted: None,
         log_level: n.log_level.map(|l| l.name().to_owned()),
@@ -210,6 +212,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         allow_own_as: n.allow_own_as,
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
+        add_path_send_max: n.add_path.send_max.unwrap_or(0),
         stale_routes_time: n.graceful_restart.stale_routes_time,
         awaited: false,
         prefix_limits: prefix_limits(n),

@@ -175,6 +175,7 @@ impl Engine {
                     reflection_loops: p.stats.reflection_loops,
                     treated_as_withdraw: p.stats.treated_as_withdraw,
                     attributes_discarded: p.stats.attributes_discarded,
+                    paths_refused: p.stats.paths_refused,
                     stale,
                     restart: p.kept.map(|k| k.state(now)),
                     restarts_expired: p.stats.restarts_expired,

@@ -11,6 +11,8 @@ pub(crate) struct PeerStats {
     pub(crate) reflection_loops: u64,
     pub(crate) treated_as_withdraw: u64,
     pub(crate) attributes_discarded: u64,
+    /// Paths beyond the most for one prefix.
+    pub(crate) paths_refused: u64,
     pub(crate) restarts_expired: u64,
     pub(crate) prefix_limit_exceeded: u64,
     /// What was wrong with its UPDATEs.

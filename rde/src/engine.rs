@@ -371,6 +371,7 @@ impl Engine {
                         self.control.push(RdeToControl::Injected { id, count }, Vec::new());
                     }
                 }
+                Said::Refused(idx, paths) => self.refused(idx, paths),
                 Said::Advertised(shard, list) => self.advertised(shard, list),
                 Said::Withdrawn { id, there } => {
                     let count = u32::from(there);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ipc::errors::MAX_OCTETS;
 use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
 use ipc::{LinkError, Role};
-use rib::Applied;
+use rib::{Applied, PeerIdx};
 
 use crate::engine::{Engine, TURN_CHANGES};
 use crate::errors;
@@ -176,6 +176,17 @@ impl Engine {
         }
         self.note(source, &faults);
         Ok(())
+    }
+
+    /// Paths of a peer were left out, because it has too many for one prefix.
+    pub(crate) fn refused(&mut self, idx: PeerIdx, paths: u64) {
+        let Some(source) = self.egress.source(idx) else { return };
+        let stats = &mut self.peers.entry(source.peer).stats;
+        stats.paths_refused += paths;
+        if stats.may_log(Instant::now()) {
+            let _span = self.span(source).entered();
+            tracing::warn!(paths, most = rib::MAX_PATHS, "too many paths for one prefix: left out");
+        }
     }
 
     /// Counts, keeps and, unless there are too many, logs what is wrong with an UPDATE.

@@ -163,6 +163,8 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         route_reflector_client: config.route_reflector_client,
         remove_private_as: config.remove_private_as,
         default_originate: config.default_originate,
+        add_path: negotiated.add_path_send,
+        add_path_max: config.add_path_send_max,
         counted: Counted {
             received: config.prefix_limits.received.is_some(),
             advertised: config.prefix_limits.advertised.is_some(),

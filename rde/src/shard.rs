@@ -101,6 +101,8 @@ pub(crate) enum Output {
     Refreshed(PeerIdx, Family),
     /// Nothing of this incarnation is left here.
     Forgotten(PeerIdx),
+    /// So many paths of the peer were left out: it has too many for one prefix.
+    Refused(PeerIdx, u64),
     /// The oldest batch that was not answered is in; with it, so many prefixes more or less of counted peers.
     Applied(Vec<Tally>),
     /// So many routes are announced to counted peers here.
@@ -175,6 +177,8 @@ impl Shard {
                 self.rib.apply(&batch, self.number);
                 // Before the answer, so that whoever made the batch has it for itself again.
                 drop(batch);
+                let refused = self.rib.take_refused();
+                refused.into_iter().for_each(|(peer, n)| self.says.push(Output::Refused(peer, n)));
                 self.says.push(Output::Applied(self.rib.tallies()));
             }
             Command::Withdraw { id, prefix, path_id } => {

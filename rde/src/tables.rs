@@ -66,6 +66,8 @@ pub(crate) enum Said {
         peer: PeerIdx,
     },
     EndOfRib(PeerIdx, Family),
+    /// So many paths of the peer were left out: it has too many for one prefix.
+    Refused(PeerIdx, u64),
     /// A peer's table is sent again from here on, or up to here.
     Refresh(PeerIdx, Family, Subtype),
     Due(Due),
@@ -421,6 +423,7 @@ impl Tables {
                 Output::Join { group: g, peer } => Said::Join { group: group(g), peer },
                 Output::Leave { group: g, peer } => Said::Leave { group: group(g), peer },
                 Output::Withdrawn { id, there } => Said::Withdrawn { id, there },
+                Output::Refused(peer, paths) => Said::Refused(peer, paths),
                 Output::EndOfRib(peer, family) => {
                     let told = self.end_of_rib.entry((peer, family)).or_default();
                     *told += 1;
@@ -541,6 +544,8 @@ mod tests {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            add_path: FamilySet::EMPTY,
+            add_path_max: 0,
             counted: rib::Counted::default(),
         }
     }

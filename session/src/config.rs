@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bgp::{Asn, RouterId};
-use fsm::{HoldTime, PrefixLimits, SendHold, Settings};
+use fsm::{AddPath, HoldTime, PrefixLimits, SendHold, Settings};
 use ipc::config::{OverLimit, SessionPeer, Speaker};
 use ipc::{Generation, LinkError, PeerId, Role};
 
@@ -111,6 +111,7 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
             Some(seconds) => SendHold::After(Duration::from_secs(seconds.into())),
         },
         families: peer.families,
+        add_path: AddPath { receive: peer.add_path_receive, send: peer.add_path_send },
         restart_time: peer.restart_time,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),

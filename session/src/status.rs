@@ -84,6 +84,8 @@ fn status(peer: &Peer) -> PeerStatus {
             .and_then(|s| state.fsm.settings().send_hold.time(s.hold_time))
             .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
         families: session.map_or(bgp::FamilySet::EMPTY, |s| s.families),
+        add_path_receive: session.map_or(bgp::FamilySet::EMPTY, |s| s.add_path_receive),
+        add_path_send: session.map_or(bgp::FamilySet::EMPTY, |s| s.add_path_send),
         capabilities_received: session.map_or(Vec::new(), |s| texts(&s.capabilities)),
         capabilities_sent: texts(&state.fsm.our_open().capabilities),
         local: conn.map(|c| c.local),

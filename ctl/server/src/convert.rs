@@ -244,6 +244,7 @@ pub(crate) fn neighbor(
         state.reflection_loops = c.reflection_loops;
         state.treated_as_withdraw = c.treated_as_withdraw;
         state.attributes_discarded = c.attributes_discarded;
+        state.paths_refused = c.paths_refused;
         state.graceful_restart = c.restart.map(|r| v1::GracefulRestartState {
             back: r.back,
             seconds_left: r.seconds_left,
@@ -271,7 +272,10 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     state.negotiated_hold_time = s.hold_time.into();
     state.next_attempt_seconds = s.next_attempt;
     state.send_hold_time = s.send_hold_time;
-    state.negotiated_families = s.families.iter().map(|f| f.name().to_owned()).collect();
+    let names = |families: FamilySet| families.iter().map(|f| f.name().to_owned()).collect();
+    state.negotiated_families = names(s.families);
+    state.add_path_receive_families = names(s.add_path_receive);
+    state.add_path_send_families = names(s.add_path_send);
     state.capabilities_sent.clone_from(&s.capabilities_sent);
     state.capabilities_received.clone_from(&s.capabilities_received);
     state.local_address = text(s.local);

@@ -176,7 +176,7 @@ pub(super) const PEER: &[Key] = &[
     now("default_originate"),
     later("role"),
     later("role_strict"),
-    later("add_path"),
+    now("add_path"),
     later("import_policy_chain"),
     later("export_policy_chain"),
     later("import_policy"),
@@ -184,7 +184,7 @@ pub(super) const PEER: &[Key] = &[
 ];
 
 /// `[neighbors.add_path]`.
-pub(super) const ADD_PATH: &[Key] = &[later("receive"), later("send"), later("send_max")];
+pub(super) const ADD_PATH: &[Key] = &[now("receive"), now("send"), now("send_max")];
 
 /// `[[dynamic_neighbors]]`.
 pub(super) const DYNAMIC_NEIGHBOR: &[Key] =

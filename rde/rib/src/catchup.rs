@@ -1,12 +1,16 @@
 //! Members that are not in the shared stream: new ones that need the table, slow ones, and those that
 //! asked for a refresh. Each gets the group's column on its own, and joins the stream when it has all.
 
+use crate::attrs::AttrId;
 use crate::column::Sent;
+use crate::entry::{Entry, To};
+use crate::export::Treatment;
 use crate::family::Shared;
-use crate::flush::{Entry, Scratch, To, write_run};
+use crate::flush::Scratch;
 use crate::group::{CatchUp, Group};
 use crate::peers::PeerIdx;
-use crate::rib::{Sink, Target};
+use crate::rib::Sink;
+use crate::sent_paths::SentPaths;
 use crate::slots::{Addr, Slots};
 
 /// What a step works with.
@@ -29,13 +33,11 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             return 0;
         }
         let looked = self.collect(group, peer, &mut catch_up);
-        self.scratch.entries.sort_unstable_by_key(Entry::message);
         let mut sent = 0;
-        for run in self.scratch.entries.chunk_by(|a, b| a.message() == b.message()) {
-            let attributes = &mut self.scratch.attributes;
-            let target = Target::Peer(peer);
-            sent += write_run(&group.rules, self.shared, self.slots, run, attributes, target, self.sink);
-        }
+        let Scratch { entries, attributes, .. } = &mut *self.scratch;
+        group.write_entries(self.shared, self.slots, entries, attributes, self.sink, |_, octets| {
+            sent += octets
+        });
         if let Some(p) = self.shared.peers.get(peer) {
             p.flow.add_sent(sent);
         }
@@ -62,11 +64,17 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             let Some(id) = catch_up.pending.pop() else { break };
             looked += 1;
             self.scratch.let_go.push(id);
-            self.add(group, group.column.get(id), peer, id, true);
+            match &group.paths {
+                Some(paths) => looked += self.add_paths(group, paths, id, peer, catch_up.held.remove(&id)),
+                None => self.add(group, group.column.get(id), peer, id, true),
+            }
         }
         let end = group.column.len();
         while looked < self.budget && catch_up.cursor < end {
-            self.add(group, group.column.get(catch_up.cursor), peer, catch_up.cursor, false);
+            match &group.paths {
+                Some(paths) => looked += self.add_paths(group, paths, catch_up.cursor, peer, None),
+                None => self.add(group, group.column.get(catch_up.cursor), peer, catch_up.cursor, false),
+            }
             catch_up.cursor += 1;
             looked += 1;
         }
@@ -80,5 +88,27 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             let treatment = group.treatment(self.shared, entry);
             self.scratch.entries.push(Entry::new(To::Only(peer), entry.attr, treatment, slot));
         }
+    }
+
+    /// The same for a group with several paths. `held`: the identifiers that the member has of a slot that changed.
+    fn add_paths(
+        &mut self,
+        group: &Group,
+        paths: &SentPaths,
+        slot: u32,
+        peer: PeerIdx,
+        held: Option<Box<[u32]>>,
+    ) -> u32 {
+        let before = self.scratch.entries.len();
+        let gone = held.iter().flatten().filter(|id| paths.of(slot, peer).all(|p| p.id != **id));
+        let withdrawn =
+            |id: &u32| Entry::new(To::Only(peer), AttrId::NONE, Treatment::Plain, slot).of_path(*id);
+        self.scratch.entries.extend(gone.map(withdrawn));
+        for path in paths.of(slot, peer) {
+            let treatment = group.treatment(self.shared, path.as_sent());
+            let entry = Entry::new(To::Only(peer), path.attr, treatment, slot).of_path(path.id);
+            self.scratch.entries.push(entry);
+        }
+        u32::try_from(self.scratch.entries.len() - before).unwrap_or(u32::MAX)
     }
 }

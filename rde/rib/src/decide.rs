@@ -1,9 +1,10 @@
-//! The decision process (RFC 4271 §9.1, RFC 4456 §9): which of a prefix's paths is the best.
+//! The decision process (RFC 4271 §9.1, RFC 4456 §9): which of a prefix's paths is the best, and which comes next.
 //!
 //! Candidates are eliminated step by step. Every step looks at the whole set that is left, so that the
 //! outcome depends on the set only, never on the order in which the paths arrived.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use smallvec::SmallVec;
 
@@ -75,4 +76,29 @@ pub fn best(candidates: &[Candidate], med_always_compare: bool) -> Option<usize>
         });
     }
     left.into_iter().map(|(_, _, i)| i).min_by_key(|i| candidates[*i].after_med())
+}
+
+/// The numbers of all candidates in the order in which they would win: the best one, the best of the others, and so
+/// on. MED compares routes of one neighbor AS only, so that this is no order of any two.
+pub fn rank(candidates: &[Candidate], med_always_compare: bool) -> Vec<usize> {
+    let asn = |i: &usize| if med_always_compare { 0 } else { candidates[*i].neighbor_as };
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_unstable_by_key(|i| {
+        let c = &candidates[*i];
+        (c.before_med(), asn(i), c.med, c.after_med())
+    });
+    let mut ranked = Vec::with_capacity(order.len());
+    for equal in order.chunk_by(|a, b| candidates[*a].before_med() == candidates[*b].before_med()) {
+        // Of each neighbor AS the first that is left has the lowest MED: they compete in the steps behind it.
+        let entry = |at: usize| Reverse((candidates[equal[at]].after_med(), at));
+        let is_first = |at: &usize| *at == 0 || asn(&equal[*at - 1]) != asn(&equal[*at]);
+        let mut compete: BinaryHeap<_> = (0..equal.len()).filter(is_first).map(entry).collect();
+        while let Some(Reverse((_, at))) = compete.pop() {
+            ranked.push(equal[at]);
+            if at + 1 < equal.len() && !is_first(&(at + 1)) {
+                compete.push(entry(at + 1));
+            }
+        }
+    }
+    ranked
 }

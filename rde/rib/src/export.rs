@@ -45,6 +45,8 @@ pub(crate) struct Rules {
     pub(crate) four_octet_as: bool,
     pub(crate) extended_next_hop: bool,
     pub(crate) max_message: usize,
+    /// Several paths of a prefix are sent, with identifiers (RFC 7911): at most so many, 0 = all.
+    pub(crate) add_path: Option<u32>,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -82,6 +84,7 @@ impl Rules {
             four_octet_as: peer.four_octet_as,
             extended_next_hop: ipv4 && peer.extended_next_hop,
             max_message: usize::from(peer.max_message),
+            add_path: peer.add_path.contains(family).then_some(peer.add_path_max),
         }
     }
 

@@ -15,6 +15,10 @@ use crate::walk::Walks;
 /// How many changes are looked up ahead.
 pub(crate) const AHEAD: usize = 16;
 
+/// The most paths that a peer may have for one prefix (RFC 7911 §8). Whatever becomes of a path, the decision process
+/// looks at all that its prefix has.
+pub const MAX_PATHS: usize = 256;
+
 /// What the tables of all families share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -22,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) peers: Peers,
     pub(crate) med_always_compare: bool,
     pub(crate) limits: Limits,
+    /// Paths of some peer were left out.
+    pub(crate) refused: bool,
 }
 
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct FamilyTable<A> {
     pub(crate) slots: Slots<A>,
     pub(crate) paths: Paths,
     pub(crate) groups: Vec<Group>,
+    /// A group is sent more than the best path.
+    pub(crate) many_paths: bool,
     pub(crate) walks: Walks,
     /// Prefixes with at least one path.
     pub(crate) prefixes: u64,
@@ -42,6 +50,7 @@ impl<A: Addr> FamilyTable<A> {
             slots: Slots::new(key),
             paths: Paths::default(),
             groups: Vec::new(),
+            many_paths: false,
             walks: Walks::default(),
             prefixes: 0,
             removed: 0,
@@ -65,7 +74,8 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     /// Stores a path; it replaces the one that the peer announced before under the same identifier
-    /// (RFC 4271 §9.1.4, RFC 7911 §5). `ahead`: what [`look_ahead`](Self::look_ahead) found.
+    /// (RFC 4271 §9.1.4, RFC 7911 §5). One more than [`MAX_PATHS`] is counted and left out. `ahead`: what
+    /// [`look_ahead`](Self::look_ahead) found.
     pub(crate) fn announce(
         &mut self,
         shared: &mut Shared,
@@ -95,7 +105,14 @@ impl<A: Addr> FamilyTable<A> {
                 *old = path;
             }
             None => {
-                if !self.paths.push(&mut list, path) {
+                let refused = paths.len() >= MAX_PATHS
+                    && path.peer != PeerIdx::LOCAL
+                    && paths.iter().filter(|p| p.peer == path.peer).count() >= MAX_PATHS;
+                if refused || !self.paths.push(&mut list, path) {
+                    if let Some(peer) = shared.peers.get_mut(path.peer) {
+                        peer.refused += 1;
+                        shared.refused = true;
+                    }
                     return;
                 }
                 self.slots.get_mut(id).set_list(list);
@@ -110,44 +127,55 @@ impl<A: Addr> FamilyTable<A> {
             }
         }
         self.decide(shared, id);
-        if self.paths.get(list).first().map(Path::route) != before {
-            self.mark(id);
-        }
+        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
     }
 
     /// Removes a path, if it is there; says whether it was.
     pub(crate) fn withdraw(&mut self, shared: &mut Shared, change: &Change<A>, ahead: Option<u32>) -> bool {
         let Change { hash, addr, len, peer, path_id, .. } = *change;
         let found = self.still(ahead, change).or_else(|| self.slots.find(hash, addr, len));
-        let Some(id) = found else { return false };
-        let paths = self.paths.get(self.slots.get(id).list());
-        let Some(at) = paths.iter().position(|p| p.peer == peer && p.path_id == path_id) else {
-            return false;
-        };
-        self.remove(shared, id, at);
-        true
+        found.is_some_and(|id| self.remove(shared, id, peer, |_, p| p.path_id == path_id))
     }
 
-    pub(crate) fn remove(&mut self, shared: &mut Shared, id: u32, at: usize) {
+    /// Removes those paths of a peer to a prefix that leave; says whether there were any.
+    pub(crate) fn remove(
+        &mut self,
+        shared: &mut Shared,
+        id: u32,
+        of: PeerIdx,
+        leaves: impl Fn(&Shared, &Path) -> bool,
+    ) -> bool {
         let mut list = self.slots.get(id).list();
-        let Some(path) = self.paths.get(list).get(at).copied() else { return };
-        self.paths.remove(&mut list, at);
+        let before = self.paths.get(list).first().map(Path::route);
+        let mut removed = 0;
+        // From the end: what takes the place of a path that goes was looked at already.
+        for at in (0..usize::from(list.count)).rev() {
+            let path = self.paths.get(list).get(at).copied();
+            let Some(path) = path.filter(|p| p.peer == of && leaves(shared, p)) else { continue };
+            self.paths.remove(&mut list, at);
+            shared.attrs.release(path.attr);
+            if let Some(peer) = shared.peers.get_mut(of) {
+                peer.stale[A::FAMILY as usize].renew(path.mark);
+            }
+            removed += 1;
+        }
+        if removed == 0 {
+            return false;
+        }
         self.slots.get_mut(id).set_list(list);
-        shared.attrs.release(path.attr);
-        if let Some(peer) = shared.peers.get_mut(path.peer) {
-            peer.received[A::FAMILY as usize] -= 1;
-            peer.stale[A::FAMILY as usize].renew(path.mark);
-            if peer.is_tallied() && self.paths_from(id, path.peer) == 0 {
-                shared.peers.tally(path.peer, A::FAMILY, -1);
+        if let Some(peer) = shared.peers.get_mut(of) {
+            peer.received[A::FAMILY as usize] -= removed;
+            if peer.is_tallied() && self.paths_from(id, of) == 0 {
+                shared.peers.tally(of, A::FAMILY, -1);
             }
         }
-        self.removed += 1;
+        self.removed += removed;
         self.prefixes -= u64::from(list.count == 0);
-        if at == 0 {
-            self.decide(shared, id);
-            self.mark(id);
-        }
+        // Also where it was not the best: by its MED it may have kept another one of its AS from being that.
+        self.decide(shared, id);
+        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
         self.slots.free_if_unused(id);
+        true
     }
 
     /// How many paths of a prefix are from a peer: with add-path there may be several, and for limits they count as
@@ -168,15 +196,6 @@ impl<A: Addr> FamilyTable<A> {
         }
     }
 
-    /// Tells every group to look at the prefix.
-    fn mark(&mut self, id: u32) {
-        for group in self.groups.iter_mut().filter(|g| g.teardown.is_none()) {
-            if group.column.mark(id) {
-                self.slots.hold(id);
-            }
-        }
-    }
-
     /// Decides about the prefix again, if the peer has a path to it.
     pub(crate) fn decide_again(&mut self, shared: &Shared, id: u32, peer: PeerIdx) {
         let list = self.slots.get(id).list();
@@ -186,8 +205,21 @@ impl<A: Addr> FamilyTable<A> {
         }
         let before = paths.first().map(Path::route);
         self.decide(shared, id);
-        if self.paths.get(list).first().map(Path::route) != before {
-            self.mark(id);
+        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
+    }
+
+    /// Tells every group to look at the prefix that is concerned: by a new best path, or by any change.
+    fn mark(&mut self, id: u32, best: bool) {
+        if !best && !self.many_paths {
+            return;
+        }
+        for group in self.groups.iter_mut().filter(|g| g.teardown.is_none()) {
+            if !best && group.paths.is_none() {
+                continue;
+            }
+            if group.column.mark(id) {
+                self.slots.hold(id);
+            }
         }
     }
 
@@ -196,7 +228,7 @@ impl<A: Addr> FamilyTable<A> {
     }
 }
 
-fn candidate<A: Addr>(shared: &Shared, path: &Path) -> Candidate {
+pub(crate) fn candidate<A: Addr>(shared: &Shared, path: &Path) -> Candidate {
     let head = shared.attrs.head(path.attr);
     let rank = shared.peers.rank(path.peer);
     Candidate {

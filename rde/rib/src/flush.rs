@@ -4,86 +4,24 @@
 //! column, and the differences, sorted by who gets them and by attribute set, are written: attributes are
 //! encoded once for all prefixes of the batch that share them, and once for all members.
 
+use smallvec::SmallVec;
+
 use crate::attrs::AttrId;
 use crate::catchup::CatchUpStep;
 use crate::column::Sent;
+use crate::entry::{Entry, To};
 use crate::export::Treatment;
 use crate::family::{FamilyTable, Shared};
 use crate::group::{CatchUp, Group};
 use crate::pack;
-use crate::paths::{List, Paths};
+use crate::paths::{List, Path, Paths};
 use crate::peers::PeerIdx;
-use crate::rib::{Sink, Target};
+use crate::rib::Sink;
+use crate::sent_paths::release;
 use crate::slots::{Addr, Slots};
 
 /// Slots that may wait before an initial table marks more.
 const BUILD_AHEAD: u64 = 1 << 16;
-
-/// Who gets an entry of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum To {
-    All,
-    Except(PeerIdx),
-    Only(PeerIdx),
-}
-
-/// A difference to be sent: a route, or with no attributes its withdrawal.
-///
-/// What makes up a message is in numbers, so that sorting compares numbers: from the top, who gets it (so that
-/// messages for the same members lie together), the attribute set, the treatment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    key: u64,
-    /// ORIGINATOR_ID of a reflected route that brings none.
-    originator: u32,
-    pub(crate) slot: u32,
-}
-
-impl Entry {
-    pub(crate) fn new(to: To, attr: AttrId, treatment: Treatment, slot: u32) -> Entry {
-        let to = match to {
-            To::All => 0,
-            To::Except(peer) => 1 << 16 | u64::from(peer.0),
-            To::Only(peer) => 2 << 16 | u64::from(peer.0),
-        };
-        let (treatment, originator) = match treatment {
-            // Withdrawals look all the same.
-            _ if !attr.is_some() => (0, 0),
-            Treatment::Plain => (0, 0),
-            Treatment::Injected => (1, 0),
-            Treatment::Reflected { originator } => (2, originator),
-        };
-        Entry { key: to << 34 | u64::from(attr.0) << 2 | treatment, originator, slot }
-    }
-
-    /// Entries that are equal in this make up messages together.
-    pub(crate) fn message(&self) -> u128 {
-        u128::from(self.key) << 32 | u128::from(self.originator)
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "takes the key apart")]
-    pub(crate) fn to(self) -> To {
-        let peer = PeerIdx((self.key >> 34) as u16);
-        match self.key >> 50 {
-            0 => To::All,
-            1 => To::Except(peer),
-            _ => To::Only(peer),
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "takes the key apart")]
-    fn attr(self) -> AttrId {
-        AttrId((self.key >> 2) as u32)
-    }
-
-    fn treatment(self) -> Treatment {
-        match self.key & 3 {
-            0 => Treatment::Plain,
-            1 => Treatment::Injected,
-            _ => Treatment::Reflected { originator: self.originator },
-        }
-    }
-}
 
 /// Buffers that are used again for each batch.
 #[derive(Debug, Default)]
@@ -103,7 +41,7 @@ impl<A: Addr> FamilyTable<A> {
         now: u64,
         sink: &mut impl Sink,
     ) -> u32 {
-        let FamilyTable { slots, paths, groups, .. } = self;
+        let FamilyTable { slots, paths, groups, many_paths, .. } = self;
         let mut looked = 0;
         // Each step begins with another group, so that none starves when the sink is full.
         let turn = usize::from(groups.len() > 1);
@@ -137,6 +75,7 @@ impl<A: Addr> FamilyTable<A> {
             group.report_ready(sink);
         }
         groups.retain(|g| g.teardown.is_none_or(|t| t < g.column.len()));
+        *many_paths = groups.iter().any(|g| g.paths.is_some() && g.teardown.is_none());
         looked
     }
 }
@@ -209,9 +148,14 @@ impl Group {
         while looked < budget {
             let Some(id) = self.column.take() else { break };
             looked += 1;
-            let old = self.column.get(id);
-            let new = self.wanted::<A>(shared, paths, id, slots.get(id).list());
             scratch.let_go.push(id);
+            let list = slots.get(id).list();
+            if self.paths.is_some() {
+                looked += self.batch_paths::<A>(shared, slots, paths.get(list), id, scratch);
+                continue;
+            }
+            let old = self.column.get(id);
+            let new = self.wanted::<A>(shared, paths, id, list);
             if !new.same_route(&old) {
                 // The only one in the stream needs no message that is for all but itself.
                 let alone = |peer| readers == 1 && self.in_stream(peer);
@@ -239,26 +183,34 @@ impl Group {
         if let Some(default) = self.default_route.filter(|d| d.slot == slot) {
             return default.sent();
         }
-        let Some(best) = paths.get(list).first() else { return Sent::NOTHING };
-        let (head, rank) = (shared.attrs.head(best.attr), shared.peers.rank(best.peer));
+        match paths.get(list).first() {
+            Some(best) if self.may_have::<A>(shared, best) => {
+                Sent { attr: best.attr, source: best.peer, dirty: false }
+            }
+            _ => Sent::NOTHING,
+        }
+    }
+
+    /// Whether the group may be sent a path, and can be.
+    pub(crate) fn may_have<A: Addr>(&self, shared: &Shared, path: &Path) -> bool {
+        let (head, rank) = (shared.attrs.head(path.attr), shared.peers.rank(path.peer));
         let rules = &self.rules;
         if !rules.allow(head, rank) {
-            return Sent::NOTHING;
+            return false;
         }
         let treatment = rules.treatment(head, rank);
-        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(best.attr), treatment) else {
-            return Sent::NOTHING;
+        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(path.attr), treatment) else {
+            return false;
         };
-        let canonical = shared.attrs.canonical(best.attr);
+        let canonical = shared.attrs.canonical(path.attr);
         // Rewriting adds less than this; only giants need the exact answer.
-        if canonical.as_bytes().len() + 256 > rules.max_message {
-            let mut attributes = Vec::new();
-            rules.write_attributes(canonical, treatment, next_hop, &mut attributes);
-            if !rules.shape(&attributes, next_hop).fits(A::MAX_NLRI) {
-                return Sent::NOTHING;
-            }
+        if canonical.as_bytes().len() + 256 <= rules.max_message {
+            return true;
         }
-        Sent { attr: best.attr, source: best.peer, dirty: false }
+        let mut attributes = Vec::new();
+        rules.write_attributes(canonical, treatment, next_hop, &mut attributes);
+        let path_id = rules.add_path.map_or(0, |_| pack::PATH_ID);
+        rules.shape(&attributes, next_hop).fits(A::MAX_NLRI + path_id)
     }
 
     /// How the group's members are sent what a column has.
@@ -323,36 +275,31 @@ impl Group {
         scratch: &mut Scratch,
         sink: &mut impl Sink,
     ) {
-        scratch.entries.sort_unstable_by_key(Entry::message);
+        let Scratch { entries, attributes, .. } = scratch;
         let mut to_all = 0;
-        for run in scratch.entries.chunk_by(|a, b| a.message() == b.message()) {
-            let Some(first) = run.first() else { continue };
-            let target = match first.to() {
-                To::All => Target::Group(self.id),
-                To::Except(peer) => Target::GroupExcept(self.id, peer),
-                To::Only(peer) => Target::Peer(peer),
-            };
-            let len = write_run(&self.rules, shared, slots, run, &mut scratch.attributes, target, sink);
-            match first.to() {
-                To::All => to_all += len,
-                To::Except(peer) => {
-                    to_all += len;
-                    if let Some(m) = self.members.iter_mut().find(|m| m.peer == peer) {
-                        m.excluded += len;
-                    }
-                }
-                To::Only(peer) => {
-                    if let Some(p) = shared.peers.get(peer) {
-                        p.flow.add_sent(len);
-                    }
+        // Who was not sent how much of that. Entries are in the order of who gets them.
+        let mut excluded: SmallVec<[(PeerIdx, u64); 16]> = SmallVec::new();
+        self.write_entries(shared, slots, entries, attributes, sink, |to, octets| match to {
+            To::All => to_all += octets,
+            To::Except(peer) => {
+                to_all += octets;
+                match excluded.last_mut() {
+                    Some((last, sum)) if *last == peer => *sum += octets,
+                    _ => excluded.push((peer, octets)),
                 }
             }
-        }
-        for member in self.members.iter_mut().filter(|m| m.catch_up.is_none()) {
+            To::Only(peer) => {
+                if let Some(p) = shared.peers.get(peer) {
+                    p.flow.add_sent(octets);
+                }
+            }
+        });
+        for member in self.members.iter().filter(|m| m.catch_up.is_none()) {
+            let found = excluded.binary_search_by_key(&member.peer, |(peer, _)| *peer).ok();
+            let not_sent = found.and_then(|at| excluded.get(at)).map_or(0, |(_, octets)| *octets);
             if let Some(p) = shared.peers.get(member.peer) {
-                p.flow.add_sent(to_all - member.excluded);
+                p.flow.add_sent(to_all - not_sent);
             }
-            member.excluded = 0;
         }
     }
 
@@ -384,56 +331,15 @@ impl Group {
         for id in from..end {
             let entry = self.column.get(id);
             if entry.attr.is_some() {
-                shared.attrs.release(entry.attr);
+                match &mut self.paths {
+                    Some(paths) => release(shared, &paths.replace(id, Box::default())),
+                    None => shared.attrs.release(entry.attr),
+                }
                 self.column.set(id, AttrId::NONE, entry.source);
                 slots.let_go(id);
             }
         }
         self.teardown = Some(end);
         end - from
-    }
-}
-
-/// Writes the messages of entries with equal attributes; returns the octets written.
-pub(crate) fn write_run<A: Addr>(
-    rules: &crate::export::Rules,
-    shared: &Shared,
-    slots: &Slots<A>,
-    run: &[Entry],
-    attributes: &mut Vec<u8>,
-    target: Target,
-    sink: &mut impl Sink,
-) -> u64 {
-    let prefixes = run.iter().map(|e| {
-        let slot = slots.get(e.slot);
-        (slot.addr, slot.len)
-    });
-    let Some(first) = run.first().filter(|e| e.attr().is_some()) else {
-        return pack::withdraw(rules.max_message, prefixes, target, sink);
-    };
-    let (attr, treatment) = (first.attr(), first.treatment());
-    let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), treatment) else { return 0 };
-    attributes.clear();
-    rules.write_attributes(shared.attrs.canonical(attr), treatment, next_hop, attributes);
-    pack::announce(rules.shape(attributes, next_hop), prefixes, target, sink)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_gives_back_what_was_put_into_it() {
-        let reflected = Treatment::Reflected { originator: u32::MAX };
-        for to in [To::All, To::Except(PeerIdx(0)), To::Except(PeerIdx(u16::MAX)), To::Only(PeerIdx(7))] {
-            for attr in [AttrId::NONE, AttrId(1), AttrId(u32::MAX)] {
-                for treatment in [Treatment::Plain, Treatment::Injected, reflected] {
-                    let entry = Entry::new(to, attr, treatment, 9);
-                    let expected = if attr.is_some() { treatment } else { Treatment::Plain };
-                    assert_eq!((entry.to(), entry.attr(), entry.slot), (to, attr, 9));
-                    assert_eq!(entry.treatment(), expected);
-                }
-            }
-        }
     }
 }

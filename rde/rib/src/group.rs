@@ -1,9 +1,12 @@
 //! Update groups: peers that would be sent the same octets for a family share one.
 
+use std::collections::HashMap;
+
 use crate::column::{Column, SlotSet};
 use crate::default_route::DefaultRoute;
 use crate::export::Rules;
 use crate::peers::PeerIdx;
+use crate::sent_paths::SentPaths;
 
 /// A member's way back into the shared stream: what it still has to be sent on its own.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct CatchUp {
     pub(crate) known: u32,
     /// Slots that the member knows and that changed; each is held.
     pub(crate) pending: SlotSet,
+    /// The path identifiers that the member has of these, where there are any (RFC 7911).
+    pub(crate) held: HashMap<u32, Box<[u32]>>,
 }
 
 impl CatchUp {
@@ -44,8 +49,6 @@ pub(crate) struct Member {
     pub(crate) end_of_rib_due: bool,
     /// It is being sent all again on request (RFC 2918 §4).
     pub(crate) refreshing: bool,
-    /// Octets of the batch at hand that it is not sent.
-    pub(crate) excluded: u64,
     /// How many routes it was last said to have; `None`: nobody asks.
     pub(crate) reported: Option<u64>,
 }
@@ -61,6 +64,8 @@ pub(crate) struct Group {
     /// Members in the shared stream, by [`PeerIdx`].
     stream: Vec<u64>,
     pub(crate) column: Column,
+    /// What is sent beyond the best paths (RFC 7911). The column has an entry where a list has a path that is sent.
+    pub(crate) paths: Option<Box<SentPaths>>,
     /// Slots from here on were not marked since the group began.
     pub(crate) build: Option<u32>,
     /// The initial table is out when so many slots were taken from the queue.
@@ -73,6 +78,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn new(id: u32, rules: Rules) -> Group {
+        let paths = rules.add_path.map(|limit| Box::new(SentPaths::new(limit)));
         Group {
             id,
             rules,
@@ -80,6 +86,7 @@ impl Group {
             members: Vec::new(),
             stream: Vec::new(),
             column: Column::default(),
+            paths,
             build: Some(0),
             ready_at: None,
             ready: false,
@@ -109,8 +116,17 @@ impl Group {
         self.stream.iter().map(|w| w.count_ones()).sum()
     }
 
-    /// How many routes this member has been sent.
+    /// How many routes this member has been sent: prefixes, or with add-path, paths.
     pub(crate) fn advertised_to(&self, peer: PeerIdx) -> u64 {
-        self.column.routes - self.column.routes_from(peer)
+        match &self.paths {
+            Some(paths) => paths.advertised_to(peer),
+            None => self.column.routes - self.column.routes_from(peer),
+        }
+    }
+
+    /// To how many prefixes this member has been sent routes.
+    pub(crate) fn prefixes_to(&self, peer: PeerIdx) -> u64 {
+        let own = self.paths.as_ref().map_or_else(|| self.column.routes_from(peer), |p| p.only_from(peer));
+        self.column.routes - own
     }
 }

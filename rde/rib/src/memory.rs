@@ -25,7 +25,8 @@ impl Table {
     fn new() -> Table {
         let (key, peers) = (HashKey::default(), Peers::new(65000, 1, 1));
         let limits = Limits::default();
-        let shared = Shared { attrs: Attrs::default(), peers, med_always_compare: false, limits };
+        let attrs = Attrs::default();
+        let shared = Shared { attrs, peers, med_always_compare: false, limits, refused: false };
         Table { table: FamilyTable::new(key.clone()), key, shared, column: Column::default() }
     }
 

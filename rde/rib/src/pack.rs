@@ -56,10 +56,16 @@ impl Shape<'_> {
     }
 }
 
+/// A prefix as it is written: address, length, path identifier where the peer wants one (RFC 7911 §3).
+pub(crate) type Nlri<A> = (A, u8, Option<u32>);
+
+/// Octets of a path identifier.
+pub(crate) const PATH_ID: usize = 4;
+
 /// Writes announcements of `prefixes` for `target`; returns the octets written.
 pub(crate) fn announce<A: Addr>(
     shape: Shape<'_>,
-    prefixes: impl Iterator<Item = (A, u8)>,
+    prefixes: impl Iterator<Item = Nlri<A>>,
     target: Target,
     sink: &mut impl Sink,
 ) -> u64 {
@@ -88,7 +94,7 @@ pub(crate) fn announce<A: Addr>(
 /// Writes withdrawals of `prefixes` for `target`; returns the octets written.
 pub(crate) fn withdraw<A: Addr>(
     max_message: usize,
-    prefixes: impl Iterator<Item = (A, u8)>,
+    prefixes: impl Iterator<Item = Nlri<A>>,
     target: Target,
     sink: &mut impl Sink,
 ) -> u64 {
@@ -137,7 +143,7 @@ struct Message<'a> {
 
 /// Writes messages until there are no prefixes left. `max`: where a message must end before `behind`.
 fn write_all<'m, A: Addr>(
-    prefixes: impl Iterator<Item = (A, u8)>,
+    prefixes: impl Iterator<Item = Nlri<A>>,
     max: usize,
     target: Target,
     sink: &mut impl Sink,
@@ -145,12 +151,13 @@ fn write_all<'m, A: Addr>(
 ) -> u64 {
     let mut prefixes = prefixes.peekable();
     let mut total = 0;
-    while prefixes.peek().is_some() {
+    while let Some((.., path_id)) = prefixes.peek() {
+        let longest = A::MAX_NLRI + path_id.map_or(0, |_| PATH_ID);
         let out = sink.begin(target);
         let message = begin(out);
-        while out.len() - message.start + A::MAX_NLRI <= max {
-            let Some((addr, len)) = prefixes.next() else { break };
-            addr.write(len, None, out);
+        while out.len() - message.start + longest <= max {
+            let Some((addr, len, path_id)) = prefixes.next() else { break };
+            addr.write(len, path_id, out);
         }
         if let Some(at) = message.prefixes_at {
             let len = out.len() - at - 2;

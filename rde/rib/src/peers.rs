@@ -61,6 +61,10 @@ pub struct PeerInfo {
     pub remove_private_as: Option<RemovePrivateAs>,
     /// It is sent a default route of each of its families, whatever the tables have.
     pub default_originate: bool,
+    /// Families in which it is sent several paths (RFC 7911).
+    pub add_path: FamilySet,
+    /// The most paths of a prefix that it is sent there, 0 = all.
+    pub add_path_max: u32,
     /// Whose prefixes are counted for limits.
     pub counted: Counted,
 }
@@ -111,10 +115,20 @@ pub(crate) struct Peer {
     pub(crate) flow: Arc<Flow>,
     /// Routes in its Adj-RIB-In, by family number.
     pub(crate) received: [u64; 4],
+    /// Paths beyond the most that it may have for one prefix, since they were last reported.
+    pub(crate) refused: u64,
     /// Which of them are stale, by family number.
     pub(crate) stale: [Stale; 4],
-    /// How many prefixes more it has announced than when that was last told, by family number; `None`: nobody asks.
-    tally: Option<[i64; 4]>,
+    /// The prefixes that it announces; `None`: nobody asks.
+    tally: Option<Tally>,
+}
+
+/// How many prefixes a peer announces, by family number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    prefixes: [i64; 4],
+    /// So many more than when that was last told.
+    more: [i64; 4],
 }
 
 impl Peer {
@@ -153,6 +167,8 @@ impl Peers {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            add_path: FamilySet::EMPTY,
+            add_path_max: 0,
             counted: Counted::default(),
         };
         let identifiers = [router_id, cluster_id];
@@ -177,9 +193,10 @@ impl Peers {
             self.list.resize_with(idx.index() + 1, || None);
         }
         if let Some(place) = self.list.get_mut(idx.index()) {
+            let tally = info.counted.received.then(Tally::default);
             let (received, stale) = ([0; 4], [Stale::default(); 4]);
-            let tally = info.counted.received.then_some([0; 4]);
-            *place = Some(Peer { info, rank, gone: false, away: false, flow, received, stale, tally });
+            let (gone, away, refused) = (false, false, 0);
+            *place = Some(Peer { info, rank, gone, away, flow, received, refused, stale, tally });
         }
     }
 
@@ -187,8 +204,10 @@ impl Peers {
     /// session that begins.
     pub(crate) fn replace(&mut self, idx: PeerIdx, info: Arc<PeerInfo>, flow: Arc<Flow>) {
         let Some(peer) = self.get_mut(idx) else { return };
-        let kept = peer.received.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        peer.tally = info.counted.received.then_some(kept);
+        // Where its prefixes were not counted, they are no more than its paths.
+        let routes = peer.received.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        let kept = peer.tally.as_ref().map_or(routes, |t| t.prefixes);
+        peer.tally = info.counted.received.then_some(Tally { prefixes: kept, more: kept });
         (peer.info, peer.flow, peer.away) = (info, flow, false);
         self.tallied.push(idx);
     }
@@ -196,8 +215,9 @@ impl Peers {
     /// A counted peer has announced its first path of a prefix, or withdrawn its last one.
     pub(crate) fn tally(&mut self, idx: PeerIdx, family: Family, more: i64) {
         let Some(tally) = self.get_mut(idx).and_then(|p| p.tally.as_mut()) else { return };
-        let first = *tally == [0; 4];
-        tally[family as usize] += more;
+        let first = tally.more == [0; 4];
+        tally.prefixes[family as usize] += more;
+        tally.more[family as usize] += more;
         if first {
             self.tallied.push(idx);
         }
@@ -208,8 +228,8 @@ impl Peers {
         let tallied = std::mem::take(&mut self.tallied);
         let take = |idx: PeerIdx| {
             let peer = self.get_mut(idx).filter(|p| !p.gone)?;
-            let tally = peer.tally.replace([0; 4])?;
-            (tally != [0; 4]).then_some((idx, tally))
+            let more = std::mem::take(&mut peer.tally.as_mut()?.more);
+            (more != [0; 4]).then_some((idx, more))
         };
         tallied.into_iter().filter_map(take).collect()
     }
@@ -232,6 +252,10 @@ impl Peers {
         const NOBODY: Rank =
             Rank { local: false, external: false, client: false, router_id: u32::MAX, address: u128::MAX };
         self.get(idx).map_or(NOBODY, |p| p.rank)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerIdx, &mut Peer)> {
+        (0..).zip(&mut self.list).filter_map(|(i, p)| Some((PeerIdx(i), p.as_mut()?)))
     }
 
     /// What of a peer's routes is stale.

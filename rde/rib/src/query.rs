@@ -10,6 +10,7 @@ use bgp::attr::canonical::{Canonical, summarize};
 use bgp::{Family, NextHop};
 use ipnet::IpNet;
 
+use crate::attrs::AttrId;
 use crate::column::Sent;
 use crate::family::{FamilyTable, Shared};
 use crate::group::Group;
@@ -26,7 +27,7 @@ pub struct RouteKey {
     pub prefix: IpNet,
     /// The peer's label, `None` for an injected route.
     pub peer: Option<u16>,
-    /// The peer's path identifier.
+    /// The peer's path identifier; ours of what a peer was sent (RFC 7911), 0 = none.
     pub path_id: u32,
 }
 
@@ -256,7 +257,10 @@ impl<A: Addr> View<'_, A> {
                     .filter(|p| of.is_none_or(|of| p.peer == of))
                     .filter_map(|p| self.path(prefix, p)),
             ),
-            QueryTable::AdjRibOut(to) => found.extend(self.sent(prefix, id, to)),
+            QueryTable::AdjRibOut(to) => {
+                let Some((group, sent)) = advertised(self.table, id, to) else { return };
+                found.extend(sent.filter_map(|entry| self.sent(prefix, group, entry)));
+            }
         }
     }
 
@@ -273,10 +277,9 @@ impl<A: Addr> View<'_, A> {
         })
     }
 
-    fn sent(&self, prefix: IpNet, id: u32, to: PeerIdx) -> Option<RouteKey> {
-        let (group, entry) = advertised(self.table, id, to)?;
+    fn sent(&self, prefix: IpNet, group: &Group, entry: Advertised) -> Option<RouteKey> {
         let source = self.shared.peers.get(entry.source)?;
-        let key = RouteKey { family: A::FAMILY, prefix, peer: source.info.label, path_id: 0 };
+        let key = RouteKey { family: A::FAMILY, prefix, peer: source.info.label, path_id: entry.id };
         if !self.query.asks_for_attributes() {
             return Some(key);
         }
@@ -286,7 +289,7 @@ impl<A: Addr> View<'_, A> {
         } else {
             // Our own AS is the origin of what is injected without a path.
             let next_hop = self.shared.attrs.next_hop(entry.attr);
-            let treatment = group.treatment(self.shared, entry);
+            let treatment = group.treatment(self.shared, entry.sent());
             let out = group.rules.outgoing(canonical, treatment, next_hop);
             self.matches(Canonical::new(&out.attributes))
         };
@@ -302,12 +305,50 @@ impl<A: Addr> View<'_, A> {
     }
 }
 
+/// A path that a peer has.
+#[derive(Debug, Clone, Copy)]
+struct Advertised {
+    attr: AttrId,
+    source: PeerIdx,
+    /// The identifier that its source gave it, where that is known.
+    path_id: Option<u32>,
+    /// Ours, 0 where the peer takes one path a prefix.
+    id: u32,
+}
+
+impl Advertised {
+    fn sent(&self) -> Sent {
+        Sent { attr: self.attr, source: self.source, dirty: false }
+    }
+
+    fn is(&self, path: &Path) -> bool {
+        let same_id = self.path_id.is_none_or(|id| path.path_id == id);
+        path.attr == self.attr && path.peer == self.source && same_id
+    }
+}
+
 /// What the peer has of a slot.
-fn advertised<A: Addr>(table: &FamilyTable<A>, id: u32, to: PeerIdx) -> Option<(&Group, Sent)> {
+fn advertised<A: Addr>(
+    table: &FamilyTable<A>,
+    slot: u32,
+    to: PeerIdx,
+) -> Option<(&Group, impl Iterator<Item = Advertised>)> {
     let group = table.group_of(to)?;
-    let entry = group.column.get(id);
-    let walked = group.member(to)?.catch_up.as_ref().is_none_or(|c| c.knows(id));
-    (entry.attr.is_some() && entry.source != to && walked).then_some((group, entry))
+    let entry = group.column.get(slot);
+    let walked = group.member(to)?.catch_up.as_ref().is_none_or(|c| c.knows(slot));
+    if !entry.attr.is_some() || !walked {
+        return None;
+    }
+    let paths = group.paths.as_ref();
+    let several = paths.into_iter().flat_map(move |p| p.of(slot, to)).map(|p| Advertised {
+        attr: p.attr,
+        source: p.source,
+        path_id: Some(p.path_id),
+        id: p.id,
+    });
+    let one = Advertised { attr: entry.attr, source: entry.source, path_id: None, id: 0 };
+    let one = (paths.is_none() && entry.source != to).then_some(one);
+    Some((group, several.chain(one)))
 }
 
 /// The route of a key, if it is still there.
@@ -321,11 +362,13 @@ pub(crate) fn find<A: Addr>(
     let id = table.slots.find(table.slots.hash(addr, len), addr, len)?;
     let paths = table.paths.get(table.slots.get(id).list());
     if let QueryTable::AdjRibOut(to) = which {
-        let (group, entry) = advertised(table, id, to)?;
-        let treatment = group.treatment(shared, entry);
+        let (group, mut sent) = advertised(table, id, to)?;
+        let is_from = |e: &Advertised| shared.peers.get(e.source).is_some_and(|p| p.info.label == key.peer);
+        let entry = sent.find(|e| e.id == key.path_id && is_from(e))?;
+        let treatment = group.treatment(shared, entry.sent());
         let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment)?;
         let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
-        let best = paths.first().is_some_and(|p| p.attr == entry.attr && p.peer == entry.source);
+        let best = paths.first().is_some_and(|p| entry.is(p));
         let (attributes, next_hop) = (out.attributes, out.next_hop);
         return Some(Found { key: *key, best, stale: false, attributes, next_hop });
     }

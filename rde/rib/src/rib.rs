@@ -160,7 +160,7 @@ impl Rib {
         let defaults =
             defaults.into_iter().filter(|(_, hash)| here(*hash)).map(|(family, _)| family).collect();
         Rib {
-            shared: Shared { attrs: Attrs::default(), peers, med_always_compare, limits },
+            shared: Shared { attrs: Attrs::default(), peers, med_always_compare, limits, refused: false },
             v4: FamilyTable::new(key.clone()),
             v6: FamilyTable::new(key),
             scratch: Scratch::default(),
@@ -252,7 +252,7 @@ impl Rib {
         self.shared.peers.take_tallies()
     }
 
-    /// How many routes of a family counted peers are announced, where that has changed since the last call: those
+    /// Of how many prefixes of a family counted peers are announced routes, where that has changed since the last call: those
     /// that they have been sent, and those that are on the way to a new member of a group.
     pub fn advertised(&mut self) -> Vec<(PeerIdx, Family, u64)> {
         let mut list = Vec::new();
@@ -315,6 +315,15 @@ impl Rib {
         for attr in &self.interned {
             self.shared.attrs.release(*attr);
         }
+    }
+
+    /// How many paths of each peer were left out since the last call, because it had too many for one prefix.
+    pub fn take_refused(&mut self) -> Vec<(PeerIdx, u64)> {
+        if !std::mem::take(&mut self.shared.refused) {
+            return Vec::new();
+        }
+        let peers = self.shared.peers.iter_mut().filter(|(_, p)| p.refused > 0);
+        peers.map(|(idx, p)| (idx, std::mem::take(&mut p.refused))).collect()
     }
 
     /// Withdraws an injected route; says whether it was there.
@@ -488,11 +497,15 @@ impl<A: Addr> FamilyTable<A> {
 
     fn report_advertised(&mut self, list: &mut Vec<(PeerIdx, Family, u64)>) {
         for group in &mut self.groups {
-            for member in &mut group.members {
-                let Some(reported) = &mut member.reported else { continue };
-                let now = group.column.routes - group.column.routes_from(member.peer);
-                if std::mem::replace(reported, now) != now {
-                    list.push((member.peer, A::FAMILY, now));
+            for at in 0..group.members.len() {
+                let Some(peer) = group.members.get(at).filter(|m| m.reported.is_some()).map(|m| m.peer)
+                else {
+                    continue;
+                };
+                let now = group.prefixes_to(peer);
+                let reported = group.members.get_mut(at).and_then(|m| m.reported.replace(now));
+                if reported != Some(now) {
+                    list.push((peer, A::FAMILY, now));
                 }
             }
         }
@@ -504,6 +517,7 @@ impl<A: Addr> FamilyTable<A> {
         let found = self.groups.iter().position(|g| g.rules == rules && g.teardown.is_none());
         let made = found.is_none();
         if made {
+            self.many_paths |= rules.add_path.is_some();
             self.groups.push(Group::new(id, rules));
             self.originate_default(shared);
         }
@@ -511,8 +525,8 @@ impl<A: Addr> FamilyTable<A> {
         if let Some(group) = self.groups.get_mut(at) {
             let catch_up = Some(Box::<CatchUp>::default());
             let reported = counted.then_some(0);
-            let (end_of_rib_due, refreshing, excluded) = (true, false, 0);
-            group.members.push(Member { peer, catch_up, end_of_rib_due, refreshing, excluded, reported });
+            let (end_of_rib_due, refreshing) = (true, false);
+            group.members.push(Member { peer, catch_up, end_of_rib_due, refreshing, reported });
         }
         made
     }

@@ -105,16 +105,15 @@ impl<A: Addr> FamilyTable<A> {
         }
     }
 
-    /// Goes on with a walk, at most `budget` slots; returns how many it looked at, 0 where there is none.
+    /// Goes on with a walk, at most `budget` slots and paths; returns how many it looked at, 0 where there is none.
     pub(crate) fn walk_step(&mut self, shared: &mut Shared, budget: u32) -> u32 {
         let Some(mut walk) = self.walks.0.pop_front() else { return 0 };
         let (mut looked, mut ended) = (0, false);
         while looked < budget && !ended {
             match walk.next(self.slots.len()).filter(|_| something_left::<A>(shared, &walk)) {
-                Some(id) => self.visit(shared, &walk, id),
-                None => ended = true,
+                Some(id) => looked += self.visit(shared, &walk, id),
+                None => (ended, looked) = (true, looked + 1),
             }
-            looked += 1;
         }
         match (ended, walk.task) {
             (false, _) => self.walks.0.push_back(walk),
@@ -128,19 +127,14 @@ impl<A: Addr> FamilyTable<A> {
         looked
     }
 
-    fn visit(&mut self, shared: &mut Shared, walk: &Walk, id: u32) {
-        while let Some(at) = self.find_leaving(shared, walk, id) {
-            self.remove(shared, id, at);
-        }
+    /// Does to a slot what the walk is for; returns how much there was to look at.
+    fn visit(&mut self, shared: &mut Shared, walk: &Walk, id: u32) -> u32 {
+        let paths = u32::from(self.slots.get(id).list().count);
+        self.remove(shared, id, walk.peer, |shared, path| !stays::<A>(shared, walk, path));
         if walk.task == Task::Evaluate {
             self.decide_again(shared, id, walk.peer);
         }
-    }
-
-    /// A path of the slot that the walk removes.
-    fn find_leaving(&self, shared: &Shared, walk: &Walk, id: u32) -> Option<usize> {
-        let paths = self.paths.get(self.slots.get(id).list());
-        paths.iter().position(|p| p.peer == walk.peer && !stays::<A>(shared, walk, p))
+        paths.max(1)
     }
 }
 
@@ -205,7 +199,7 @@ mod tests {
         walks.begin(PeerIdx(2), Task::Evaluate);
         assert_eq!(rest(&mut walks, 3), [1, 2, 0]);
         walks.begin(PeerIdx(2), Task::Evaluate);
-        assert_eq!(rest(&mut walks, 0), []);
+        assert_eq!(rest(&mut walks, 0), [0; 0]);
         // The end of the session makes the others pointless.
         walks.begin(PeerIdx(1), Task::Remove);
         assert_eq!(walks.0.iter().filter(|w| w.peer == PeerIdx(1)).count(), 1);
@@ -219,8 +213,13 @@ mod tests {
             let info = PeerInfo { label: Some(1), remote_asn: 65001, allow_own_as, ..base.clone() };
             Arc::new(PeerInfo { enforce_first_as: true, ..info })
         };
-        let mut shared =
-            Shared { attrs: Attrs::default(), peers, med_always_compare: false, limits: Limits::default() };
+        let mut shared = Shared {
+            attrs: Attrs::default(),
+            peers,
+            med_always_compare: false,
+            limits: Limits::default(),
+            refused: false,
+        };
         let mut table = FamilyTable::<V4>::new(HashKey::default());
         let peer = PeerIdx(1);
         shared.peers.put(peer, settings(1), Arc::default());

@@ -1,8 +1,8 @@
 //! The decision process is a total order of outcomes: one winner, the same for every order of arrival,
-//! and the one that RFC 4271 §9.1.2.2 eliminates its way to.
+//! and the one that RFC 4271 §9.1.2.2 eliminates its way to. The ranking is that again and again.
 
 use proptest::prelude::*;
-use rib::{Candidate, best};
+use rib::{Candidate, best, rank};
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     // Few values each, so that ties reach every step.
@@ -65,6 +65,16 @@ proptest! {
         prop_assert_eq!(other[best(&other, med_always).unwrap()], winner);
         other.reverse();
         prop_assert_eq!(other[best(&other, med_always).unwrap()], winner);
+    }
+
+    #[test]
+    fn the_ranking_is_the_best_of_all_then_the_best_of_the_rest(all in candidates(), med_always: bool) {
+        let mut left = all.clone();
+        for at in rank(&all, med_always) {
+            let winner = left.remove(best(&left, med_always).unwrap());
+            prop_assert_eq!(all[at], winner);
+        }
+        prop_assert!(left.is_empty());
     }
 
     #[test]

@@ -71,6 +71,8 @@ fn peer(asn: u32) -> PeerInfo {
         route_reflector_client: false,
         remove_private_as: None,
         default_originate: false,
+        add_path: FamilySet::EMPTY,
+        add_path_max: 0,
         counted: rib::Counted::default(),
     }
 }
@@ -380,4 +382,61 @@ fn a_peers_route_that_takes_the_place_of_an_equal_injected_one_is_announced_anew
     let update = parse(&told.unwrap().1[HEADER_LEN..], &ctx).unwrap();
     assert_eq!(update.next_hop, Some(NextHop::V4([192, 0, 2, 100].into())));
     assert_eq!(update.attributes.get(code::MULTI_EXIT_DISC), None);
+}
+
+#[test]
+fn rfc7911_3_an_identifier_stands_before_each_prefix_and_messages_stay_within_their_size() {
+    let (mut rib, mut wire) = (rib(), Wire::default());
+    let families: FamilySet = [Family::Ipv4Unicast, Family::Ipv6Unicast].into_iter().collect();
+    let to = PeerInfo { families, add_path: families, self_v6: "2001:db8::100".parse().ok(), ..peer(65002) };
+    let ctx = ReadContext { four_octet_as: true, external: true, families, add_path: families };
+    rib.peer_up(to, 0).unwrap();
+    for n in 0..3000_u32 {
+        let v4 = ipnet::Ipv4Net::new((0x0a00_0000 + (n << 8)).into(), 24).unwrap();
+        let v6 = ipnet::Ipv6Net::new((u128::from(n) << 16 | 0x2001 << 112).into(), 128).unwrap();
+        let list = attributes(&[64500], &[]);
+        rib.inject(v4.into(), 7, &list, NextHop::V4([192, 0, 2, 9].into()));
+        rib.inject(v6.into(), 7, &list, NextHop::V6("2001:db8::9".parse().unwrap()));
+    }
+    let mut told = |rib: &mut Tables| {
+        while rib.work(0, &mut wire) {}
+        let (mut announced, mut withdrawn) = (vec![], vec![]);
+        for (_, message) in wire.messages.drain(..) {
+            assert!(message.len() <= 4096, "{} octets", message.len());
+            let update = parse(&message[HEADER_LEN..], &ctx).unwrap();
+            assert!(update.faults.is_empty(), "{:?}", update.faults);
+            announced.extend(update.announced.iter().chain(update.mp_reach.iter().flat_map(|n| n.iter())));
+            withdrawn.extend(update.withdrawn.iter().chain(update.mp_unreach.iter().flat_map(|n| n.iter())));
+        }
+        announced.sort_unstable();
+        withdrawn.sort_unstable();
+        (announced, withdrawn)
+    };
+    let (announced, none) = told(&mut rib);
+    assert_eq!((announced.len(), none.len()), (6000, 0));
+    assert!(announced.iter().all(|(id, _)| *id > 0));
+    announced.iter().for_each(|(_, net)| assert!(rib.withdraw_injected(*net, 7)));
+    assert_eq!(told(&mut rib), (vec![], announced), "under the same identifiers");
+}
+
+#[test]
+fn a_configured_default_route_is_the_only_one_where_several_paths_are_sent() {
+    let (mut rib, mut wire) = (rib(), Wire::default());
+    let families = FamilySet::EMPTY.with(Family::Ipv4Unicast);
+    let to = rib.peer_up(PeerInfo { add_path: families, default_originate: true, ..peer(65002) }, 0).unwrap();
+    let net: ipnet::Ipv4Net = "0.0.0.0/0".parse().unwrap();
+    let next_hop = NextHop::V4([192, 0, 2, 9].into());
+    (0..2).for_each(|id| rib.inject(net.into(), id, &attributes(&[64500], &[]), next_hop));
+    while rib.work(0, &mut wire) {}
+    let ctx = ReadContext { four_octet_as: true, external: true, families, add_path: families };
+    let told: Vec<_> = (wire.messages.iter())
+        .map(|(_, m)| parse(&m[HEADER_LEN..], &ctx).unwrap())
+        .flat_map(|u| u.announced.iter().map(|(_, net)| (net, u.next_hop)).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(told, [(net.into(), Some(NextHop::V4([192, 0, 2, 100].into())))]);
+    assert_eq!(rib.peer_counters(to).1[0], 1);
+    rib.peer_down(to);
+    (0..2).for_each(|id| assert!(rib.withdraw_injected(net.into(), id)));
+    while rib.work(0, &mut wire) {}
+    assert_eq!(rib.counters(), rib::Counters::default());
 }

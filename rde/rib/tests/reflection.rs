@@ -7,7 +7,7 @@ mod tables;
 mod talk;
 
 use bgp::attr::{code, flags};
-use bgp::{Asn, NextHop};
+use bgp::{Asn, Family, FamilySet, NextHop};
 use talk::{
     Attribute, CLUSTER, ROUTER_ID, Talk, client, internal, local_pref, mandatory, peer, prefix, router_id,
 };
@@ -176,6 +176,30 @@ fn rfc4456_8_equal_routes_of_two_clients_keep_their_originators() {
     assert_eq!(told(talk.heard(watcher)), [(vec![prefix(3).1], Some(vec![10, 7, 7, 7]))]);
     talk.down(far);
     assert_eq!(told(talk.heard(watcher)), []);
+}
+
+#[test]
+fn rfc4456_8_equal_paths_of_clients_keep_their_originators_where_several_are_sent() {
+    let mut talk = Talk::new(1);
+    let add_path = FamilySet::EMPTY.with(Family::Ipv4Unicast);
+    let several = |info: rib::PeerInfo| rib::PeerInfo { add_path, ..info };
+    let [one, two, three, first] =
+        [client(1), client(2), client(3), several(internal(4))].map(|info| talk.up(info));
+    let (attributes, nlri) = (plain([192, 0, 2, 77]), [prefix(1).0, prefix(2).0]);
+    let brings = [attributes.clone(), vec![originator([10, 7, 7, 7])]].concat();
+    [one, two].into_iter().for_each(|p| _ = talk.says(p, &attributes, &nlri));
+    talk.says(three, &brings, &nlri);
+    talk.settle();
+    let second = talk.up(several(internal(5)));
+    for to in [first, second] {
+        let mut told: Vec<_> = (talk.heard(to).into_iter())
+            .filter(|h| !h.announced.is_empty())
+            .map(|h| (h.value(code::ORIGINATOR_ID).unwrap().to_vec(), h.announced.len()))
+            .collect();
+        told.sort();
+        let expected = [router_id(1), router_id(2), [10, 7, 7, 7]].map(|id| (id.to_vec(), 2));
+        assert_eq!(told, expected, "a message for each originator");
+    }
 }
 
 #[test]

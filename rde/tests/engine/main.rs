@@ -1,6 +1,7 @@
 //! The route decision engine as a process, with the test as its parent, its session engine and its control.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
+mod add_path;
 mod errors;
 mod limits;
 mod refresh;
@@ -454,6 +455,7 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         reflection_loops: 0,
         treated_as_withdraw: 1,
         attributes_discarded: 0,
+        paths_refused: 0,
         stale: [0; 4],
         restart: None,
         restarts_expired: 0,

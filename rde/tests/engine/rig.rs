@@ -78,6 +78,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         allow_own_as: 0,
         remove_private_as: None,
         default_originate: false,
+        add_path_send_max: 0,
         stale_routes_time: 300,
         awaited: false,
         prefix_limits: PrefixLimits::default(),

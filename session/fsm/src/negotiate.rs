@@ -1,7 +1,7 @@
 //! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7313 §4,
-//! RFC 7607, RFC 8654, RFC 8950; graceful restart in `restart`.
+//! RFC 7607, RFC 7911 §4 and §5, RFC 8654, RFC 8950; graceful restart in `restart`.
 
-use bgp::capability::Capability;
+use bgp::capability::{AddPathMode, Capability};
 use bgp::notification::{Notification, code, open_error};
 use bgp::open::{Open, VERSION};
 use bgp::{Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
@@ -16,6 +16,10 @@ pub struct Session {
     pub hold_time: HoldTime,
     /// Families that both sides announced; never empty.
     pub families: FamilySet,
+    /// Those of them with several paths from the peer.
+    pub add_path_receive: FamilySet,
+    /// Those of them with several paths to the peer.
+    pub add_path_send: FamilySet,
     /// Both speak 4-octet AS numbers.
     pub four_octet_as: bool,
     /// The peer takes ROUTE-REFRESH.
@@ -67,6 +71,11 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
     if offers_extended_next_hop(settings) {
         capabilities.push(Capability::ExtendedNextHop(vec![IPV4_OVER_IPV6]));
     }
+    if let Some(mode) = settings.add_path.mode() {
+        // All families in one capability (RFC 7911 §4).
+        let list = settings.families.iter().map(|f| (f.afi(), f.safi(), mode)).collect();
+        capabilities.push(Capability::AddPath(list));
+    }
     let graceful = |time| restart::capability(settings.families, time, restarted);
     capabilities.extend(settings.restart_time.map(graceful));
     Open {
@@ -98,9 +107,15 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
         .capabilities
         .iter()
         .any(|c| matches!(c, Capability::ExtendedNextHop(list) if list.contains(&IPV4_OVER_IPV6)));
+    let add_path = |ours: bool, theirs: fn(AddPathMode) -> bool| match ours {
+        true => add_path_of(&open, theirs).intersection(families),
+        false => FamilySet::EMPTY,
+    };
     Ok(Session {
         hold_time: settings.hold_time.negotiate(hold_time),
         families,
+        add_path_receive: add_path(settings.add_path.receive, AddPathMode::sends),
+        add_path_send: add_path(settings.add_path.send, AddPathMode::receives),
         four_octet_as: open.capabilities.iter().any(|c| matches!(c, Capability::FourOctetAs(_))),
         route_refresh: has(Capability::RouteRefresh),
         enhanced_refresh: has(Capability::EnhancedRouteRefresh),
@@ -149,6 +164,16 @@ fn families_of(open: &Open) -> FamilySet {
         None => FamilySet::EMPTY.with(Family::Ipv4Unicast),
         Some(first) => first.into_iter().chain(announced.flatten()).collect(),
     }
+}
+
+/// The families in which the peer says this of add-path (RFC 7911 §4).
+fn add_path_of(open: &Open, says: fn(AddPathMode) -> bool) -> FamilySet {
+    let lists = open.capabilities.iter().filter_map(|c| match c {
+        Capability::AddPath(list) => Some(list),
+        _ => None,
+    });
+    let said = lists.flatten().filter(|(_, _, mode)| says(*mode));
+    said.filter_map(|(afi, safi, _)| Family::from_afi_safi(*afi, *safi)).collect()
 }
 
 /// Unsupported Capability with the capabilities that would have been needed (RFC 5492 §5).

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bgp::capability::AddPathMode;
 use bgp::{Asn, FamilySet, RouterId};
 
 use crate::limit::PrefixLimits;
@@ -69,6 +70,27 @@ impl SendHold {
     }
 }
 
+/// Which way there may be several paths of a prefix (RFC 7911).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AddPath {
+    /// From the peer.
+    pub receive: bool,
+    /// To the peer.
+    pub send: bool,
+}
+
+impl AddPath {
+    /// As the capability says it; `None` where there is nothing to say.
+    pub(crate) fn mode(self) -> Option<AddPathMode> {
+        match (self.receive, self.send) {
+            (true, true) => Some(AddPathMode::Both),
+            (true, false) => Some(AddPathMode::Receive),
+            (false, true) => Some(AddPathMode::Send),
+            (false, false) => None,
+        }
+    }
+}
+
 /// The configuration of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -86,6 +108,8 @@ pub struct Settings {
     pub send_hold: SendHold,
     /// Families to offer.
     pub families: FamilySet,
+    /// What to offer of add-path, for each of them.
+    pub add_path: AddPath,
     /// How long we may be away over a restart, in seconds (RFC 4724 §3); `None`: no graceful restart.
     pub restart_time: Option<u16>,
     /// Never connect, only accept.
@@ -105,8 +129,10 @@ impl Settings {
     /// Whether a session that was opened with `self` is another one with `new`: something differs that the
     /// OPEN carries or checks, or prefixes are to be counted that were not.
     pub fn needs_reset(&self, new: &Settings) -> bool {
-        let opened =
-            |s: &Settings| (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, s.restart_time);
+        let opened = |s: &Settings| {
+            let (hold_time, families) = (s.hold_time, s.families);
+            (s.local_asn, s.router_id, s.remote_asn, hold_time, families, s.add_path, s.restart_time)
+        };
         opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
     }
 }
@@ -122,6 +148,7 @@ impl Default for Settings {
             keepalive: None,
             send_hold: SendHold::Standard,
             families: FamilySet::EMPTY.with(bgp::Family::Ipv4Unicast),
+            add_path: AddPath::default(),
             restart_time: None,
             passive: false,
             connect_retry: Duration::from_secs(5),

@@ -5,10 +5,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use bgp::capability::Capability;
+use bgp::capability::{AddPathMode, Capability};
 use bgp::{Afi, Family, FamilySet, RouterId, Safi};
 use common::*;
-use fsm::{ConnId, HoldTime, Input, Outgoing, Output, Peer, SendHold, Settings, State};
+use fsm::{AddPath, ConnId, HoldTime, Input, Outgoing, Output, Peer, SendHold, Settings, State};
 
 /// An external peer that we connect to, so that Idle is told from Active.
 fn expect_refused(mut peer: Peer, now: Instant, kind: u8, body: &[u8], expected: (u8, u8, &[u8])) {
@@ -263,6 +263,67 @@ fn rfc4760_8_ipv4_is_implied_only_where_no_family_is_announced() {
         let got = peer.established().map_or(FamilySet::EMPTY, |(_, s)| s.families);
         assert_eq!(got, agreed, "{:?}", open.capabilities);
     }
+}
+
+#[test]
+fn rfc7911_4_each_way_needs_both_sides_in_a_family_that_both_have() {
+    use AddPathMode::{Both, Receive, Send};
+    let set = |families: &[Family]| families.iter().copied().collect::<FamilySet>();
+    let (v4, v6) = (Family::Ipv4Unicast, Family::Ipv6Unicast);
+    let says = |list: &[(Family, AddPathMode)]| {
+        Capability::AddPath(list.iter().map(|(f, mode)| (f.afi(), f.safi(), *mode)).collect())
+    };
+    let (none, both) = (set(&[]), set(&[v4, v6]));
+    let cases = [
+        ((true, true), vec![says(&[(v4, Both), (v6, Both)])], both, both),
+        ((true, true), vec![says(&[(v4, Send), (v6, Receive)])], set(&[v4]), set(&[v6])),
+        ((true, false), vec![says(&[(v4, Both), (v6, Receive)])], set(&[v4]), none),
+        ((false, true), vec![says(&[(v4, Both), (v6, Send)])], none, set(&[v4])),
+        ((false, false), vec![says(&[(v4, Both), (v6, Both)])], none, none),
+        ((true, true), vec![], none, none),
+        ((true, true), vec![says(&[(Family::Ipv4Flowspec, Both), (v6, Both)])], set(&[v6]), set(&[v6])),
+        // Something else than 1, 2 and 3: ignored as a whole.
+        (
+            (true, true),
+            vec![Capability::Unknown { code: 69, value: vec![0, 1, 1, 3, 0, 2, 1, 4] }],
+            none,
+            none,
+        ),
+    ];
+    for ((takes, sends), said, from, to) in cases {
+        let now = Instant::now();
+        let add_path = AddPath { receive: takes, send: sends };
+        let ours = Settings { families: both, add_path, ..settings() };
+        let offered = fsm::negotiate::our_open(&ours, false).capabilities;
+        let offered: Vec<_> = offered.iter().filter(|c| matches!(c, Capability::AddPath(_))).collect();
+        let mode = match (takes, sends) {
+            (true, true) => vec![says(&[(v4, Both), (v6, Both)])],
+            (true, false) => vec![says(&[(v4, Receive), (v6, Receive)])],
+            (false, true) => vec![says(&[(v4, Send), (v6, Send)])],
+            (false, false) => vec![],
+        };
+        assert_eq!(offered, mode.iter().collect::<Vec<_>>(), "all families in one capability");
+        let mut peer = accepted(ours, now);
+        let mut open = peer_open();
+        open.capabilities = vec![Capability::multi_protocol(v4), Capability::multi_protocol(v6)];
+        open.capabilities.extend(said);
+        receive(&mut peer, now, 0, OPEN, &body(&open));
+        receive(&mut peer, now, 0, KEEPALIVE, &[]);
+        let (_, session) = peer.established().unwrap();
+        let agreed = (session.add_path_receive, session.add_path_send);
+        assert_eq!(agreed, (from, to), "{takes} {sends} {:?}", open.capabilities);
+    }
+    // A family that one side only has is none of the session.
+    let ours =
+        Settings { families: set(&[v4]), add_path: AddPath { receive: true, send: true }, ..settings() };
+    let now = Instant::now();
+    let mut peer = accepted(ours, now);
+    let mut open = peer_open();
+    open.capabilities = vec![Capability::multi_protocol(v4), says(&[(v4, Both), (v6, Both)])];
+    receive(&mut peer, now, 0, OPEN, &body(&open));
+    receive(&mut peer, now, 0, KEEPALIVE, &[]);
+    let (_, session) = peer.established().unwrap();
+    assert_eq!((session.add_path_receive, session.add_path_send), (set(&[v4]), set(&[v4])));
 }
 
 #[test]

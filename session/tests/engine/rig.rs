@@ -68,6 +68,8 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         connect_retry: 5,
         min_ttl: None,
         shutdown: false,
+        add_path_receive: false,
+        add_path_send: false,
         restart_time: None,
         restarted: None,
         log_level: None,

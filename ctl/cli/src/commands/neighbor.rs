@@ -215,6 +215,13 @@ fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Re
         field(out, "Connection", &format!("{} to {}", n.local_address, n.remote_address))?;
     }
     field(out, "Negotiated", &n.negotiated_families.join(", "))?;
+    field(out, "Several paths from it", &n.add_path_receive_families.join(", "))?;
+    let most = match c.add_path_send_max {
+        0 => String::new(),
+        most => format!(" (at most {most} of a prefix)"),
+    };
+    let several = n.add_path_send_families.join(", ");
+    field(out, "Several paths to it", &if several.is_empty() { several } else { several + &most })?;
     capabilities(out, "Capabilities sent", &n.capabilities_sent)?;
     capabilities(out, "Capabilities received", &n.capabilities_received)
 }
@@ -260,6 +267,7 @@ fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
         ("Reflection loops", n.reflection_loops),
         ("Treated as withdraw", n.treated_as_withdraw),
         ("Attributes dropped", n.attributes_discarded),
+        ("Paths refused", n.paths_refused),
         ("Restarts timed out", n.graceful_restarts_expired),
         ("Over prefix limit", n.prefix_limit_exceeded),
     ] {

@@ -138,6 +138,14 @@ fn from(route: &Route) -> &str {
     if route.peer_address == "0.0.0.0" { "injected" } else { &route.peer_address }
 }
 
+/// With the path identifier, where there is one.
+fn from_path(route: &Route) -> String {
+    match route.path_id {
+        0 => from(route).to_owned(),
+        id => format!("{} #{id}", from(route)),
+    }
+}
+
 fn number(present: bool, value: u32) -> String {
     if present { value.to_string() } else { "-".to_owned() }
 }
@@ -155,7 +163,7 @@ fn row(route: &Route) -> Row {
         Cell::from(marks),
         Cell::from(prefix(route)),
         Cell::from(&route.next_hop),
-        Cell::from(from(route)),
+        Cell::from(from_path(route)),
         Cell::from(number(route.has_local_pref, route.local_pref)),
         Cell::from(number(route.has_med, route.med)),
         Cell::from(format!("{path}{blank}{}", text::origin_letter(route.origin))),

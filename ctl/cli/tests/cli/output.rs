@@ -19,6 +19,7 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         hold_time: 90,
         families: vec!["ipv4_unicast".into()],
         md5: true,
+        add_path_send_max: 4,
         ..NeighborConfig::default()
     };
     NeighborState {
@@ -33,6 +34,7 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         router_id: "10.9.9.9".into(),
         capabilities_sent: vec!["route refresh".into()],
         capabilities_received: vec!["4-octet AS 65001".into()],
+        add_path_send_families: vec!["ipv4_unicast".into()],
         messages_received: Some(MessageCounts { keepalive: 44, ..MessageCounts::default() }),
         prefixes: vec![FamilyPrefixes { family: "ipv4_unicast".into(), received: 1_178_137, sent: 12 }],
         ..NeighborState::default()
@@ -108,10 +110,13 @@ fn neighbors_as_table_and_one_in_full() {
         "route refresh",
         "4-octet AS 65001",
         "hold timer expired",
+        "Several paths to it:  ipv4_unicast (at most 4 of a prefix)",
     ] {
         assert!(one.contains(expected), "{expected} in\n{one}");
     }
-    assert!(!one.contains("Next attempt") && !one.contains("Restart"), "{one}");
+    for absent in ["Next attempt", "Restart", "Several paths from it"] {
+        assert!(!one.contains(absent), "{absent} in\n{one}");
+    }
     let away = daemon.ok(&["neighbor", "2001:db8::1"]);
     assert!(away.contains("is away; 1234 stale routes of ipv4_unicast for 57 s at most"), "{away}");
     assert_eq!(daemon.json(&["neighbor", "2001:db8::1"])["graceful_restart"]["stale_routes"], 1_234);

@@ -102,6 +102,8 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
         hold_time: if up { 30 } else { 0 },
         send_hold_time: if up { 480 } else { 0 },
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
+        add_path_receive: FamilySet::EMPTY,
+        add_path_send: FamilySet::EMPTY.with(Family::Ipv4Unicast),
         capabilities_received: vec!["4-octet AS 65001".into()],
         capabilities_sent: vec!["route refresh".into()],
         local: Some("192.0.2.254:179".parse().unwrap()),
@@ -467,6 +469,7 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
         reflection_loops: 3,
         treated_as_withdraw: 5,
         attributes_discarded: 6,
+        paths_refused: 9,
         stale: [3, 1, 0, 0],
         restart: (n == 2).then_some(Restart {
             back: false,

@@ -67,6 +67,9 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!(prefixes, [("ipv4_unicast", 10, 5), ("ipv6_unicast", 1, 2)]);
     assert_eq!((one.as_loops, one.reflection_loops), (4, 3));
     assert_eq!((one.treated_as_withdraw, one.attributes_discarded), (5, 6));
+    assert_eq!(one.add_path_send_families, ["ipv4_unicast"]);
+    assert!(one.add_path_receive_families.is_empty());
+    assert_eq!(one.paths_refused, 9);
     assert_eq!((&one.graceful_restart, one.graceful_restarts_expired), (&None, 7));
     let restart = all[2].graceful_restart.as_ref().unwrap();
     assert_eq!((restart.back, restart.seconds_left, restart.stale_routes), (false, 60, 4));

@@ -96,6 +96,8 @@ impl Feed {
             route_reflector_client: false,
             remove_private_as: None,
             default_originate: false,
+            add_path: FamilySet::EMPTY,
+            add_path_max: 0,
             counted: rib::Counted::default(),
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();

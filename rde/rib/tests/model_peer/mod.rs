@@ -241,6 +241,8 @@ impl World {
             route_reflector_client: client(p),
             remove_private_as: remove_private_as(p),
             default_originate: default_originate(p),
+            add_path: FamilySet::EMPTY,
+            add_path_max: 0,
             counted: rib::Counted::default(),
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();

@@ -59,6 +59,8 @@ pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
         route_reflector_client: false,
         remove_private_as: None,
         default_originate: false,
+        add_path: FamilySet::EMPTY,
+        add_path_max: 0,
         counted: rib::Counted::default(),
     }
 }
@@ -129,7 +131,7 @@ impl Talk {
             four_octet_as: info.four_octet_as,
             external: info.external(),
             families: info.families,
-            add_path: FamilySet::EMPTY,
+            add_path: info.add_path,
         };
         let idx = self.tables.peer_up(info, 0).unwrap();
         self.net.up(idx);
