@@ -1,5 +1,6 @@
 //! End-to-end tests: the daemon among real BGP daemons, in network namespaces.
 
+mod add_path;
 mod documents;
 mod faults;
 mod full_table;

@@ -240,6 +240,16 @@ impl Rustbgpd {
         self.route(&["rib", "advertised", &neighbor.to_string(), "-a", family(prefix), "-p", prefix])
     }
 
+    /// What a neighbor has sent (`received`) or been sent (`advertised`) for a prefix, with path identifiers.
+    ///
+    /// # Errors
+    /// As for [`Rustbgpd::best`].
+    pub fn paths(&self, table: &str, neighbor: IpAddr, prefix: &str) -> Result<Vec<(u64, Seen)>> {
+        let value = self.json(&["rib", table, &neighbor.to_string(), "-a", family(prefix), "-p", prefix])?;
+        let routes = value.as_array().cloned().unwrap_or_default();
+        routes.iter().map(|r| Ok((r["path_id"].as_u64().unwrap_or_default(), parse(r)?))).collect()
+    }
+
     fn route(&self, args: &[&str]) -> Result<Option<Seen>> {
         let value = self.json(args)?;
         let list = value.as_array().or_else(|| value["routes"].as_array());

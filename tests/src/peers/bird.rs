@@ -105,8 +105,17 @@ impl Peer for Bird {
         Ok(text.contains("Established"))
     }
 
-    fn route(&self, prefix: &str) -> Result<Option<Seen>> {
-        self.show(prefix)?.as_deref().map(parse).transpose()
+    fn paths(&self, prefix: &str) -> Result<Vec<Seen>> {
+        let text = self.show(prefix)?.unwrap_or_default();
+        // Each begins with a line that names the protocol which it is from.
+        let mut blocks: Vec<String> = Vec::new();
+        for line in text.lines() {
+            match blocks.last_mut() {
+                Some(block) if !line.contains("unicast [") => block.extend([line, "\n"]),
+                _ => blocks.push(format!("{line}\n")),
+            }
+        }
+        blocks.iter().filter(|block| block.contains("BGP.as_path")).map(|block| parse(block)).collect()
     }
 
     fn reflection(&self, prefix: &str) -> Result<Option<Reflection>> {
@@ -177,8 +186,9 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
     let channels: Vec<String> = channels
         .map(|(name, ipv6)| {
             let extended = if ipv6 { "" } else { extended };
-            let export = if s.transit { "all" } else { "filter own" };
-            format!("{name} {{ {extended}import all; export {export}; }};")
+            let export = if s.transit || s.add_path { "all" } else { "filter own" };
+            let add_path = if s.add_path { " add paths on;" } else { "" };
+            format!("{name} {{ {extended}import all; export {export};{add_path} }};")
         })
         .collect();
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();

@@ -61,12 +61,12 @@ impl Frr {
         neighbor.ok_or_else(|| Error::new(format!("FRR has no neighbor {address}")))
     }
 
-    /// The path that it has from elsewhere for a prefix.
-    fn path(&self, prefix: &str) -> Result<Option<Value>> {
+    /// The paths from elsewhere for a prefix.
+    fn all(&self, prefix: &str) -> Result<Vec<Value>> {
         let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
         let all = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
         let paths = all["paths"].as_array().cloned().unwrap_or_default();
-        Ok(paths.into_iter().find(|path| path["peer"]["routerId"] != "0.0.0.0"))
+        Ok(paths.into_iter().filter(|path| path["peer"]["routerId"] != "0.0.0.0").collect())
     }
 
     fn configure(&self, lines: &str) -> Result<()> {
@@ -95,13 +95,13 @@ impl Peer for Frr {
         Ok(self.neighbor(neighbor)?["bgpState"] == "Established")
     }
 
-    fn route(&self, prefix: &str) -> Result<Option<Seen>> {
-        self.path(prefix)?.as_ref().map(parse).transpose()
+    fn paths(&self, prefix: &str) -> Result<Vec<Seen>> {
+        self.all(prefix)?.iter().map(parse).collect()
     }
 
     fn reflection(&self, prefix: &str) -> Result<Option<Reflection>> {
         let text = |value: &Value| value.as_str().map(String::from);
-        Ok(self.path(prefix)?.map(|path| Reflection {
+        Ok(self.all(prefix)?.into_iter().next().map(|path| Reflection {
             originator: text(&path["originatorId"]),
             clusters: path["clusterList"]["list"]
                 .as_array()
@@ -216,6 +216,9 @@ fn configuration(setup: &Setup) -> String {
         text.push_str(&format!(" address-family {}\n", family(ipv6)));
         for session in setup.sessions.iter().filter(|s| s.carries(ipv6)) {
             text.push_str(&format!("  neighbor {} activate\n", session.remote));
+            if session.add_path {
+                text.push_str(&format!("  neighbor {} addpath-tx-all-paths\n", session.remote));
+            }
         }
         for route in setup.routes.iter().filter(|r| r.is_ipv6() == ipv6) {
             text.push_str(&format!("  network {} route-map {}\n", route.prefix, map_name(&route.prefix)));

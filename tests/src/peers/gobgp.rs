@@ -63,19 +63,18 @@ impl Peer for GoBgp {
         Ok(state == Some(ESTABLISHED))
     }
 
-    fn route(&self, prefix: &str) -> Result<Option<Seen>> {
+    fn paths(&self, prefix: &str) -> Result<Vec<Seen>> {
         let family = family(prefix.contains(':'));
         // A prefix that it does not know is an error of the command.
         let argv = ["gobgp", "-j", "global", "rib", prefix, "-a", family];
         let output = self.process.host().output(&argv)?;
-        let Ok(all) = serde_json::from_slice::<Value>(&output.stdout) else { return Ok(None) };
+        let Ok(all) = serde_json::from_slice::<Value>(&output.stdout) else {
+            return Ok(Vec::new());
+        };
         let paths = all.as_object().and_then(|o| o.values().next()).and_then(Value::as_array).cloned();
         let paths = paths.unwrap_or_default();
-        paths
-            .iter()
-            .find(|path| path["source-id"].as_str().is_some_and(|id| id != "<nil>"))
-            .map(parse)
-            .transpose()
+        let is_foreign = |path: &&Value| path["source-id"].as_str().is_some_and(|id| id != "<nil>");
+        paths.iter().filter(is_foreign).map(parse).collect()
     }
 
     fn announce(&mut self, route: &Route) -> Result<()> {
@@ -145,6 +144,11 @@ fn neighbor(s: &Session) -> String {
         (s.hold_time / 3).max(1),
         family(s.local.is_ipv6()),
     );
+    if s.add_path {
+        text.push_str(
+            "    [neighbors.afi-safis.add-paths.config]\n      receive = true\n      send-max = 8\n",
+        );
+    }
     if let Some(seconds) = s.restart_time {
         text.push_str(&format!(
             "    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n  \

@@ -35,6 +35,8 @@ pub struct Session {
     pub route_server: bool,
     /// The session carries both families, and IPv4 with IPv6 next hops (RFC 8950). FRR and BIRD.
     pub extended_next_hop: bool,
+    /// Several paths of a prefix both ways (RFC 7911), and everything is passed on.
+    pub add_path: bool,
     /// Graceful restart: for how many seconds the daemon asks others to keep its routes while it is away. FRR, BIRD
     /// and GoBGP; OpenBGPD only keeps those of others.
     pub restart_time: Option<u16>,
@@ -58,6 +60,7 @@ impl Session {
             ttl_security: false,
             route_server: false,
             extended_next_hop: false,
+            add_path: false,
             restart_time: None,
             transit: false,
         })
@@ -78,6 +81,12 @@ impl Session {
     /// With GTSM.
     pub fn ttl_security(mut self) -> Self {
         self.ttl_security = true;
+        self
+    }
+
+    /// With several paths of a prefix both ways.
+    pub fn add_path(mut self) -> Self {
+        self.add_path = true;
         self
     }
 
@@ -155,7 +164,15 @@ pub trait Peer {
     ///
     /// # Errors
     /// When the daemon does not answer, or shows something that the lab does not understand.
-    fn route(&self, prefix: &str) -> Result<Option<Seen>>;
+    fn route(&self, prefix: &str) -> Result<Option<Seen>> {
+        Ok(self.paths(prefix)?.into_iter().next())
+    }
+
+    /// All that it has from elsewhere for a prefix.
+    ///
+    /// # Errors
+    /// As for [`Peer::route`].
+    fn paths(&self, prefix: &str) -> Result<Vec<Seen>>;
 
     /// What reflection has put on the route that [`Peer::route`] shows. BIRD and FRR.
     ///

@@ -50,12 +50,12 @@ impl Peer for OpenBgpd {
         Ok(found["state"] == "Established")
     }
 
-    fn route(&self, prefix: &str) -> Result<Option<Seen>> {
+    fn paths(&self, prefix: &str) -> Result<Vec<Seen>> {
         let all = json(self.process.host(), &format!("show rib detail {prefix}"))?;
         let list = all["rib"].as_array().cloned().unwrap_or_default();
         let learned =
-            list.iter().find(|r| r["prefix"] == prefix && r["neighbor"]["remote_addr"] != "0.0.0.0");
-        learned.filter(|r| r["source"] != "announced" && r["announced"] != true).map(parse).transpose()
+            list.iter().filter(|r| r["prefix"] == prefix && r["neighbor"]["remote_addr"] != "0.0.0.0");
+        learned.filter(|r| r["source"] != "announced" && r["announced"] != true).map(parse).collect()
     }
 
     fn announce(&mut self, route: &Route) -> Result<()> {
@@ -121,6 +121,9 @@ fn neighbor(s: &Session) -> String {
     );
     if let Some(password) = &s.password {
         text.push_str(&format!("  tcp md5sig password {password}\n"));
+    }
+    if s.add_path {
+        text.push_str("  announce add-path recv yes\n  announce add-path send all\n");
     }
     if s.ttl_security {
         text.push_str("  ttl-security yes\n");
