@@ -82,6 +82,9 @@ pub struct SessionPeer {
     pub restarted: Option<u16>,
     /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
     pub log_level: Option<String>,
+    /// Where it is another one than before, the session ends and begins again, since something has changed that it
+    /// was set up with.
+    pub revision: u32,
     /// How many prefixes end its session. rde counts them.
     pub prefix_limits: PrefixLimits,
 }

@@ -58,10 +58,11 @@ fn set_enabled(
         .as_mut()
         .filter(|e| e.phase == Phase::Running)
         .ok_or_else(|| IntentError::Unavailable("the session engine is being started".to_owned()))?;
-    supervisor.plan.set_shutdown(peer, disable.is_some());
+    let shutdown = disable.is_some();
     session.tell(match disable {
         None => ParentToSession::Enable(peer),
         Some(reason) => ParentToSession::Disable { peer, reason },
     });
+    supervisor.set_shutdown(peer, shutdown);
     Ok(())
 }

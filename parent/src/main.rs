@@ -2,6 +2,7 @@
 //! connections, starts programs; parses nothing that comes from the network.
 
 mod backoff;
+mod changes;
 mod config;
 mod engine;
 mod folder;
@@ -39,11 +40,12 @@ struct Arguments {
     /// Check the configuration file and exit: 0 = it is valid, 1 = it is not.
     #[arg(long)]
     check: bool,
-    /// Say what a reload would change. Not in this version.
-    #[arg(long, num_args = 0.., hide = true, conflicts_with = "check")]
-    diff: Option<Vec<PathBuf>>,
-    /// With --diff.
-    #[arg(long, hide = true, requires = "diff")]
+    /// Say what a reload from CURRENT (the default file) to NEW would do: status 0 nothing, 1 something, 2 error.
+    #[arg(long, value_name = "NEW")]
+    #[arg(conflicts_with = "check")]
+    diff: Option<PathBuf>,
+    /// With --diff: as one JSON object.
+    #[arg(long, requires = "diff")]
     json: bool,
 }
 
@@ -57,9 +59,8 @@ fn main() -> ExitCode {
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(WRONG_USAGE) };
         }
     };
-    if arguments.diff.is_some() {
-        eprintln!("error: --diff is not available in this version of rustbgpd ({VERSION})");
-        return ExitCode::from(WRONG_USAGE);
+    if let Some(new) = &arguments.diff {
+        return diff(new, &arguments.config, arguments.json);
     }
     if arguments.check {
         let check = config::check(&arguments.config);
@@ -83,6 +84,27 @@ fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Prints what a reload would do.
+fn diff(new: &Path, current: &Path, json: bool) -> ExitCode {
+    let load = |path| {
+        config::load(path).map_err(|diagnostics| {
+            eprint!("{}", diagnostics.for_stderr());
+            ExitCode::from(WRONG_USAGE)
+        })
+    };
+    let (current, new) = match (load(current), load(new)) {
+        (Ok(current), Ok(new)) => (current, new),
+        (Err(status), _) | (_, Err(status)) => return status,
+    };
+    let changes = changes::Changes::between(&current.config, &new.config);
+    if json {
+        println!("{}", changes.to_json());
+    } else {
+        print!("{changes}");
+    }
+    ExitCode::from(u8::from(changes != changes::Changes::default()))
 }
 
 /// Runs the daemon; gives its exit status, or what kept it from starting.

@@ -1,9 +1,9 @@
 //! The configuration as the engines are told it: what to stage with each, in datagrams that fit. Pure.
 //!
-//! A peer's identifier is its place among the configured neighbors.
+//! A neighbor keeps its identifier as long as it is configured.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-
 use std::time::UNIX_EPOCH;
 
 use bgp::{Family, FamilySet, RemovePrivateAs};
@@ -17,6 +17,7 @@ use ipc::parent_session::ParentToSession;
 use ipc::{Generation, LinkError, PeerId};
 
 use crate::VERSION;
+use crate::changes::Changes;
 use crate::config::{Config, MaxPrefixesAction, Neighbor};
 use crate::marker::Restarted;
 
@@ -30,6 +31,8 @@ pub(crate) struct Plan {
     session: Vec<SessionPeer>,
     rde: Vec<RdePeer>,
     control: Vec<ControlPeer>,
+    /// The identifier that was given last.
+    last_id: PeerId,
 }
 
 /// Why there is no plan.
@@ -70,21 +73,57 @@ impl Plan {
             session: Vec::new(),
             rde: Vec::new(),
             control: Vec::new(),
+            last_id: PeerId(0),
         };
         for (n, neighbor) in config.neighbors.iter().enumerate() {
             let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
-            let graceful = neighbor.graceful_restart.enabled && !neighbor.shutdown;
-            let waiting = restarted.filter(|r| graceful && r.peers.contains(&neighbor.address));
-            let restarted = waiting.map(|r| r.seconds_left);
-            plan.session.push(SessionPeer { restarted, ..session_peer(id, neighbor) });
-            plan.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, neighbor) });
-            plan.control.push(control_peer(id, neighbor));
+            plan.add(id, neighbor, restarted);
         }
         // What does not fit is found here, before an engine is started.
         plan.for_session()?;
         plan.for_rde()?;
         plan.for_control()?;
         Ok(plan)
+    }
+
+    /// The plan of `config` that follows this one. `changes` are what differs.
+    pub(crate) fn next(&self, config: &Config, changes: &Changes) -> Result<Plan, PlanError> {
+        let mut plan = Plan::new(config, Generation(self.generation.0 + 1), None)?;
+        plan.control_global.started = self.control_global.started;
+        let before: HashMap<IpAddr, &SessionPeer> = self.session.iter().map(|p| (p.address, p)).collect();
+        let mut used: HashSet<PeerId> = self.session.iter().map(|p| p.id).collect();
+        let mut candidate = self.last_id;
+        let Plan { session, rde, control, last_id, .. } = &mut plan;
+        for ((session, rde), control) in session.iter_mut().zip(rde).zip(control) {
+            let id = match before.get(&session.address) {
+                Some(before) => {
+                    session.revision = before.revision + u32::from(changes.resets(session.address));
+                    // What the operator has said since counts, unless the file says something new.
+                    if !changes.concerns(session.address, "shutdown") {
+                        session.shutdown = before.shutdown;
+                    }
+                    before.id
+                }
+                None => {
+                    candidate = unused(candidate, &used).ok_or(PlanError::TooMany)?;
+                    used.insert(candidate);
+                    candidate
+                }
+            };
+            (session.id, rde.id, control.id) = (id, id, id);
+        }
+        *last_id = candidate;
+        Ok(plan)
+    }
+
+    fn add(&mut self, id: PeerId, neighbor: &Neighbor, restarted: Option<&Restarted>) {
+        let graceful = neighbor.graceful_restart.enabled && !neighbor.shutdown;
+        let waiting = restarted.filter(|r| graceful && r.peers.contains(&neighbor.address));
+        let restarted = waiting.map(|r| r.seconds_left);
+        self.session.push(SessionPeer { restarted, ..session_peer(id, neighbor) });
+        self.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, neighbor) });
+        self.control.push(control_peer(id, neighbor));
+        self.last_id = id;
     }
 
     /// The engines have been told of the restart of the daemon. A restart of theirs is another matter.
@@ -105,6 +144,17 @@ impl Plan {
         self.session.iter().filter_map(|p| p.restart_time).max()
     }
 
+    /// The address of this peer.
+    pub(crate) fn address(&self, peer: PeerId) -> Option<IpAddr> {
+        self.session.iter().find(|p| p.id == peer).map(|p| p.address)
+    }
+
+    /// Peers of this plan that are not in `next`.
+    pub(crate) fn not_in(&self, next: &Plan) -> HashSet<PeerId> {
+        let kept: HashSet<PeerId> = next.session.iter().map(|p| p.id).collect();
+        self.session.iter().map(|p| p.id).filter(|id| !kept.contains(id)).collect()
+    }
+
     /// The peer with this address.
     pub(crate) fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
         self.session.iter().find(|p| p.address == address).map(|p| p.id)
@@ -112,7 +162,7 @@ impl Plan {
 
     /// Remembers that the operator wants the peer down or up, for the next session engine.
     pub(crate) fn set_shutdown(&mut self, peer: PeerId, shutdown: bool) {
-        if let Some(p) = self.session.get_mut(usize::from(peer.0)) {
+        if let Some(p) = self.session.iter_mut().find(|p| p.id == peer) {
             p.shutdown = shutdown;
         }
     }
@@ -139,6 +189,12 @@ impl Plan {
         let peers = batches(ipc::Role::Control, self.control.clone())?;
         Ok(whole(begin, peers.into_iter().map(ParentToControl::StagePeers), ParentToControl::StageEnd))
     }
+}
+
+/// The identifier after `last` that nobody has: one that was given back is used again as late as possible, since
+/// what concerns its former owner may still be on its way.
+fn unused(last: PeerId, used: &HashSet<PeerId>) -> Option<PeerId> {
+    (1..=u16::MAX).map(|n| PeerId(last.0.wrapping_add(n))).find(|id| !used.contains(id))
 }
 
 fn whole<M>(begin: M, peers: impl Iterator<Item = M>, end: M) -> Vec<M> {
@@ -182,6 +238,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
         restarted: None,
         log_level: n.log_level.map(|l| l.name().to_owned()),
+        revision: 0,
         prefix_limits: prefix_limits(n),
     }
 }

@@ -1,5 +1,7 @@
 //! The main loop of the parent: signals, what the engines say, deadlines; and the order of ending.
 
+mod reload;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +13,8 @@ use ipc::{Attempt, Generation, LinkError, PeerId, Role};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{self, Config};
+use crate::changes::Changes;
+use crate::config::Config;
 use crate::engine::{Event, Launcher, Phase, What};
 use crate::listeners::{ControlListeners, ListenerError};
 use crate::marker::Marker;
@@ -64,8 +67,12 @@ enum Stopping {
 struct Daemon {
     supervisor: Supervisor,
     config_path: PathBuf,
-    asn: u32,
-    router_id: std::net::Ipv4Addr,
+    /// What runs.
+    config: Config,
+    /// What the engines are asked about.
+    reload: Option<(Config, Changes)>,
+    /// The file is to be read again when that is possible.
+    reload_wanted: bool,
     announced: bool,
     /// Where the next start is told of this end; `None` once it is.
     marker: Option<Marker>,
@@ -93,8 +100,9 @@ pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, Sta
     let mut daemon = Daemon {
         supervisor: Supervisor::new(launcher, plan, sockets, listeners),
         config_path,
-        asn: config.global.asn,
-        router_id: config.global.router_id,
+        config: config.clone(),
+        reload: None,
+        reload_wanted: false,
         announced: false,
         marker: Some(marker),
         stopping: None,
@@ -109,6 +117,7 @@ pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, Sta
             caught = signals.next() => daemon.on_signal(caught),
             () = until(deadline) => daemon.on_time(Instant::now()),
         }
+        daemon.reload_goes_on();
         if daemon.stopping.is_some() && daemon.supervisor.all_ended() {
             tracing::info!(status = daemon.exit_code, "rustbgpd ended");
             return Ok(daemon.exit_code);
@@ -199,9 +208,9 @@ impl Daemon {
             Outcome::AllRunning => {
                 self.announced = true;
                 self.supervisor.plan.restart_is_told();
-                let router_id = self.router_id;
-                tracing::info!(version = VERSION, asn = self.asn, %router_id, "starting rustbgpd");
-                ready::ready(self.asn);
+                let (asn, router_id) = (self.config.global.asn, self.config.global.router_id);
+                tracing::info!(version = VERSION, asn, %router_id, "starting rustbgpd");
+                ready::ready(asn);
             }
             Outcome::GiveUp(Role::Control) => {
                 tracing::error!("gRPC server exited unexpectedly");
@@ -271,13 +280,15 @@ impl Daemon {
         if !self.supervisor.session_may_ask() {
             return self.out_of_state(Role::Session, "WantConnect before the configuration is in force");
         }
-        let begun = self.supervisor.sockets.begin_connect(peer);
+        let address = self.supervisor.plan.address(peer);
+        if address.is_none() && !self.supervisor.is_retired(peer) {
+            return self.out_of_state(Role::Session, &format!("WantConnect: no peer {peer}"));
+        }
+        let none = Err(ConnectError::UnknownPeer);
+        let begun = address.map_or(none, |address| self.supervisor.sockets.begin_connect(address));
         let Some(session) = &mut self.supervisor.session else { return Outcome::Fine };
         match begun {
             Ok(socket) => session.tell_with(ParentToSession::Connecting { peer, attempt }, vec![socket]),
-            Err(error @ ConnectError::UnknownPeer(_)) => {
-                return self.out_of_state(Role::Session, &format!("WantConnect: {error}"));
-            }
             Err(error) => {
                 session.tell(ParentToSession::ConnectFailed { peer, attempt, error: error.to_string() });
             }
@@ -291,7 +302,7 @@ impl Daemon {
 
     fn on_signal(&mut self, caught: Caught) {
         match caught {
-            Caught::Reload => self.on_reload(),
+            Caught::Reload => self.reload_wanted = true,
             Caught::Shutdown => self.on_shutdown_signal(Instant::now()),
         }
     }
@@ -308,21 +319,6 @@ impl Daemon {
         }
         tracing::info!("received shutdown signal");
         self.begin_shutdown(0, String::new());
-    }
-
-    /// Says what is to be said about a file that this version does not read again.
-    fn on_reload(&self) {
-        match config::load(&self.config_path) {
-            Ok(_) => tracing::warn!(
-                path = %self.config_path.display(),
-                "received SIGHUP: this version does not reload; the configuration file is valid, restart \
-                 rustbgpd to apply its changes"
-            ),
-            Err(error) => {
-                let (path, errors) = (self.config_path.display(), error.count());
-                tracing::error!(%path, errors, %error, "config reload failed");
-            }
-        }
     }
 
     fn begin_shutdown(&mut self, exit_code: u8, reason: String) {

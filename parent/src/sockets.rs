@@ -3,11 +3,11 @@
 //!
 //! RFC 2385 (TCP-MD5), RFC 5082 (GTSM).
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use ipc::PeerId;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, listen, setsockopt, socket,
@@ -22,7 +22,7 @@ const BACKLOG: i32 = 4096;
 
 /// What session gets a connection to a peer with.
 #[derive(Debug)]
-struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     local: Option<IpAddr>,
     passive: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) listeners: Vec<Listener>,
-    peers: Vec<Peer>,
+    peers: HashMap<IpAddr, Peer>,
 }
 
 /// Why a socket could not be set up.
@@ -69,9 +69,9 @@ pub(crate) enum SocketError {
 /// Why no connection was begun.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// Session asked for a peer that is not configured.
-    #[error("no peer {0}")]
-    UnknownPeer(PeerId),
+    /// There is no such peer any more.
+    #[error("the peer is not configured any more")]
+    UnknownPeer,
     /// The configuration forbids it.
     #[error("the peer is passive")]
     Passive,
@@ -109,29 +109,55 @@ impl Sockets {
                 }
             }
         }
-        let sockets = Sockets { listeners, peers: config.neighbors.iter().map(Peer::new).collect() };
-        for peer in &sockets.peers {
-            sockets.set_listener_key(peer)?;
-        }
+        let mut sockets = Sockets { listeners, peers: HashMap::new() };
+        sockets.change(peers(config))?;
         Ok(sockets)
     }
 
-    fn set_listener_key(&self, peer: &Peer) -> Result<(), SocketError> {
-        let Some(key) = &peer.key else { return Ok(()) };
-        let address = peer.address.ip();
-        for listener in self.listeners.iter().filter(|l| l.address.is_ipv4() == address.is_ipv4()) {
-            sys::set_md5_key(&listener.socket, address, key.expose())
-                .map_err(|error| SocketError::Key { peer: address, error })?;
+    /// From now on these are the peers: the listeners get their keys.
+    ///
+    /// # Errors
+    /// Where a key can't be set; all is as before then.
+    pub(crate) fn change(&mut self, peers: HashMap<IpAddr, Peer>) -> Result<(), SocketError> {
+        let key = |peers: &HashMap<IpAddr, Peer>, at: &IpAddr| peers.get(at).and_then(|p| p.key.clone());
+        let all: HashSet<IpAddr> = self.peers.keys().chain(peers.keys()).copied().collect();
+        let mut done = Vec::new();
+        for address in all {
+            let (before, after) = (key(&self.peers, &address), key(&peers, &address));
+            if before == after {
+                continue;
+            }
+            done.push((address, before));
+            if let Err(error) = self.set_listener_key(address, after.as_ref()) {
+                for (address, before) in done {
+                    if let Err(error) = self.set_listener_key(address, before.as_ref()) {
+                        tracing::error!(%error, "cannot set the key of before again");
+                    }
+                }
+                return Err(error);
+            }
+        }
+        self.peers = peers;
+        Ok(())
+    }
+
+    fn set_listener_key(&self, peer: IpAddr, key: Option<&Secret>) -> Result<(), SocketError> {
+        for listener in self.listeners.iter().filter(|l| l.address.is_ipv4() == peer.is_ipv4()) {
+            match key {
+                Some(key) => sys::set_md5_key(&listener.socket, peer, key.expose()),
+                None => sys::remove_md5_key(&listener.socket, peer),
+            }
+            .map_err(|error| SocketError::Key { peer, error })?;
         }
         Ok(())
     }
 
-    /// A connection to `peer`, with its options set and its connect begun.
+    /// A connection to the peer at `address`, with its options set and its connect begun.
     ///
     /// # Errors
-    /// Where none could be begun; [`ConnectError::UnknownPeer`] is the fault of who asks.
-    pub(crate) fn begin_connect(&self, peer: PeerId) -> Result<OwnedFd, ConnectError> {
-        let peer = self.peers.get(usize::from(peer.0)).ok_or(ConnectError::UnknownPeer(peer))?;
+    /// Where none could be begun.
+    pub(crate) fn begin_connect(&self, address: IpAddr) -> Result<OwnedFd, ConnectError> {
+        let peer = self.peers.get(&address).ok_or(ConnectError::UnknownPeer)?;
         if peer.passive {
             return Err(ConnectError::Passive);
         }
@@ -171,6 +197,11 @@ impl Peer {
             key: neighbor.md5_password.clone(),
         }
     }
+}
+
+/// What is needed of the neighbors of `config`.
+pub(crate) fn peers(config: &Config) -> HashMap<IpAddr, Peer> {
+    config.neighbors.iter().map(|n| (n.address, Peer::new(n))).collect()
 }
 
 fn refused(address: SocketAddr, error: Errno) -> SocketError {

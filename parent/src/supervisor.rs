@@ -3,6 +3,9 @@
 //! session and rde hold one state between them (who is up, and with which routes), so that they live and
 //! die together; control holds nothing and is replaced by itself.
 
+mod reload;
+
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -12,13 +15,14 @@ use std::time::{Duration, Instant};
 use ipc::parent_control::{ControlToParent, ParentToControl};
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::parent_session::{ParentToSession, SessionToParent};
-use ipc::{Generation, LinkError, Role, channel};
+use ipc::{Generation, LinkError, PeerId, Role, channel};
 
 use crate::backoff::{Backoff, Verdict};
 use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
 use crate::listeners::ControlListeners;
 use crate::plan::Plan;
 use crate::sockets::Sockets;
+use reload::Pending;
 
 /// How long an engine may live without its channel to the parent.
 const EXIT_WITHIN: Duration = Duration::from_secs(1);
@@ -51,6 +55,14 @@ pub(crate) struct Supervisor {
     backoff: [Backoff; 3],
     /// When to start the engines of [`TOGETHER`] again.
     restart_at: [Option<Instant>; 2],
+    /// Another configuration that the engines are asked about.
+    pending: Option<Pending>,
+    /// The engines are told to use another configuration.
+    reloading: bool,
+    /// Peers of the configuration before, for which session may still want a connection meanwhile.
+    retired: HashSet<PeerId>,
+    /// How a reload ended.
+    reloaded: Option<Result<(), String>>,
     stopping: bool,
 }
 
@@ -84,6 +96,10 @@ impl Supervisor {
             incarnations: 0,
             backoff: Default::default(),
             restart_at: [None; 2],
+            pending: None,
+            reloading: false,
+            retired: HashSet::new(),
+            reloaded: None,
             stopping: false,
         }
     }
@@ -179,6 +195,14 @@ impl Supervisor {
         }
     }
 
+    fn set_phase(&mut self, role: Role, phase: Phase) {
+        with_engine!(self, role, e => e.phase = phase);
+    }
+
+    fn set_deadline(&mut self, role: Role, deadline: Option<Instant>) {
+        with_engine!(self, role, e => e.deadline = deadline);
+    }
+
     /// Whether the event comes from an engine that lives, and not from one before it.
     pub(crate) fn is_current(&self, event: &Event) -> bool {
         self.incarnation(event.role) == Some(event.incarnation)
@@ -189,13 +213,17 @@ impl Supervisor {
         self.session.is_none() && self.rde.is_none() && self.control.is_none()
     }
 
-    /// Whether session was told to use the configuration.
+    /// Whether session was told to use a configuration.
     pub(crate) fn session_may_ask(&self) -> bool {
         matches!(self.phase(Role::Session), Some(Phase::Committing | Phase::Running))
+            || self.session.as_ref().is_some_and(|e| e.listening)
     }
 
     /// An engine can use the plan. Commits come in an order: session, which begins to connect, is last.
     pub(crate) fn staged(&mut self, role: Role, generation: Generation) -> Outcome {
+        if let Some(outcome) = self.next_staged(role, generation) {
+            return outcome;
+        }
         if generation != self.plan.generation || self.phase(role) != Some(Phase::Staging) {
             return self.misbehaved(role, &out_of_state(role, "Staged"));
         }
@@ -207,8 +235,11 @@ impl Supervisor {
         self.advance()
     }
 
-    /// An engine can't use the plan: no use in trying again.
+    /// An engine can't use the plan: no use in trying again. Where it runs another one, it goes on with that.
     pub(crate) fn stage_refused(&mut self, role: Role, error: &str) -> Outcome {
+        if self.reload_fails(|| format!("{}: {error}", role.name())) {
+            return Outcome::Fine;
+        }
         tracing::error!(engine = role.name(), error, "engine refuses the configuration");
         Outcome::GiveUp(role)
     }
@@ -240,6 +271,10 @@ impl Supervisor {
             return Outcome::Fine;
         }
         match self.hand_out_listeners() {
+            Ok(()) if self.reloading => {
+                self.reload_is_done();
+                Outcome::Fine
+            }
             Ok(()) => Outcome::AllRunning,
             Err(error) => {
                 tracing::error!(%error, "cannot copy the listeners");
@@ -317,6 +352,7 @@ impl Supervisor {
             tracing::debug!(engine = role.name(), status = describe(status), "engine ended");
             return Outcome::Fine;
         }
+        self.reload_fails(|| format!("{} ended meanwhile", role.name()));
         let mut wait = Duration::ZERO;
         if !condemned {
             tracing::error!(engine = role.name(), status = describe(status), "engine ended unexpectedly");
@@ -393,6 +429,7 @@ impl Supervisor {
     /// From now on engines that end stay dead.
     pub(crate) fn stop_restarting(&mut self) {
         self.stopping = true;
+        self.pending = None;
         self.restart_at = [None; 2];
     }
 

@@ -251,6 +251,12 @@ impl Engine {
             self.tables = Some(tables);
             inputs.shards = shards;
         }
+        for peer in self.peers.kept() {
+            if !config.peers.contains_key(&peer) {
+                // It is not expected back.
+                self.forget_kept(peer);
+            }
+        }
         self.config = Some(config);
         if first {
             self.defer();

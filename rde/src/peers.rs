@@ -105,6 +105,11 @@ impl Peers {
         self.map.iter().map(|(id, p)| (*id, p))
     }
 
+    /// Peers whose routes are kept until they are back.
+    pub(crate) fn kept(&self) -> Vec<PeerId> {
+        self.map.iter().filter(|(_, p)| p.kept.is_some()).map(|(id, _)| *id).collect()
+    }
+
     /// All sessions that are up.
     pub(crate) fn sources(&self) -> Vec<Source> {
         let source =

@@ -230,8 +230,8 @@ impl Peer {
             state.span = span_of(&config, state.epochs);
             std::mem::replace(&mut state.config, config.clone())
         };
-        if old.min_ttl != config.min_ttl {
-            // The limit holds from a connection's first packet on.
+        if old.revision != config.revision || old.min_ttl != config.min_ttl {
+            // The least TTL holds from a connection's first packet on, other things from its OPEN on.
             self.stop(Notification::cease(cease::OTHER_CONFIGURATION_CHANGE));
         }
         self.input(Input::Configure(settings));

@@ -19,6 +19,7 @@ mod outbound;
 mod privileges;
 mod reflection;
 mod refresh;
+mod reload;
 mod restart;
 mod route_server;
 mod sessions;

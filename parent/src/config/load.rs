@@ -29,7 +29,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 }
 
 /// Checks the text of the file at `path`.
-pub(super) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
+pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(source);
     let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
     if !errors.is_empty() {

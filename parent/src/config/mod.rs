@@ -26,6 +26,8 @@ mod unused;
 use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
+#[cfg(test)]
+pub(crate) use load::from_text;
 pub(crate) use schema::*;
 pub(crate) use secret::Secret;
 

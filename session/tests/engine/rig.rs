@@ -73,6 +73,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         restart_time: None,
         restarted: None,
         log_level: None,
+        revision: 0,
         prefix_limits: PrefixLimits::default(),
     }
 }

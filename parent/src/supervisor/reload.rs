@@ -1,0 +1,121 @@
+//! Another configuration for engines that run: staged with all of them, then in force in all, or in none.
+//!
+//! What can fail comes first: each engine checks what it is told, and the listeners get their keys. An engine that ends
+//! before that is done takes the reload with it; one that ends later is started again with what is in force by then.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipc::parent_control::ParentToControl;
+use ipc::parent_rde::ParentToRde;
+use ipc::parent_session::ParentToSession;
+use ipc::{Generation, LinkError, PeerId, Role};
+
+use super::{Outcome, Supervisor, tell, tell_all};
+use crate::engine::{ANSWER_WITHIN, Phase};
+use crate::plan::Plan;
+use crate::sockets::Peer;
+
+const ALL: [Role; 3] = [Role::Rde, Role::Control, Role::Session];
+
+/// What the engines are asked about.
+#[derive(Debug)]
+pub(super) struct Pending {
+    plan: Plan,
+    peers: HashMap<IpAddr, Peer>,
+    /// Who has not answered.
+    waiting: Vec<Role>,
+}
+
+impl Supervisor {
+    /// Whether all engines run, and nothing is on its way to them.
+    pub(crate) fn may_reload(&self) -> bool {
+        let all_run = ALL.iter().all(|role| self.phase(*role) == Some(Phase::Running));
+        all_run && self.pending.is_none() && !self.reloading && !self.stopping
+    }
+
+    /// Asks the engines whether they can use `plan`, and has them use it if they can: how that ends is
+    /// [told](Self::take_reloaded) later.
+    ///
+    /// # Errors
+    /// Where the plan does not fit into messages.
+    pub(crate) fn begin_reload(&mut self, plan: Plan, peers: HashMap<IpAddr, Peer>) -> Result<(), LinkError> {
+        let (session, rde, control) = (plan.for_session()?, plan.for_rde()?, plan.for_control()?);
+        tell_all(&mut self.session, session);
+        tell_all(&mut self.rde, rde);
+        tell_all(&mut self.control, control);
+        let by = Instant::now() + ANSWER_WITHIN;
+        ALL.iter().for_each(|role| self.set_deadline(*role, Some(by)));
+        self.pending = Some(Pending { plan, peers, waiting: ALL.to_vec() });
+        Ok(())
+    }
+
+    /// How a reload ended that was begun; once.
+    pub(crate) fn take_reloaded(&mut self) -> Option<Result<(), String>> {
+        self.reloaded.take()
+    }
+
+    /// The peer was removed a moment ago: session may not have heard of it.
+    pub(crate) fn is_retired(&self, peer: PeerId) -> bool {
+        self.retired.contains(&peer)
+    }
+
+    /// Remembers that the operator wants the peer down or up.
+    pub(crate) fn set_shutdown(&mut self, peer: PeerId, shutdown: bool) {
+        self.plan.set_shutdown(peer, shutdown);
+        if let Some(pending) = &mut self.pending {
+            pending.plan.set_shutdown(peer, shutdown);
+        }
+    }
+
+    /// An engine can use what it was asked about; `None`: it was not asked.
+    pub(super) fn next_staged(&mut self, role: Role, generation: Generation) -> Option<Outcome> {
+        let pending = self.pending.as_mut().filter(|p| p.plan.generation == generation)?;
+        let asked = pending.waiting.iter().position(|waiting| *waiting == role)?;
+        pending.waiting.remove(asked);
+        self.set_deadline(role, None);
+        match self.pending.take_if(|p| p.waiting.is_empty()) {
+            Some(pending) => Some(self.put_in_force(pending)),
+            None => Some(Outcome::Fine),
+        }
+    }
+
+    fn put_in_force(&mut self, pending: Pending) -> Outcome {
+        let generation = pending.plan.generation;
+        if let Err(error) = self.sockets.change(pending.peers) {
+            self.abort(generation);
+            self.reloaded = Some(Err(error.to_string()));
+            return Outcome::Fine;
+        }
+        self.retired = self.plan.not_in(&pending.plan);
+        self.plan = pending.plan;
+        self.reloading = true;
+        for role in ALL {
+            self.set_phase(role, Phase::Staged);
+        }
+        self.advance()
+    }
+
+    /// All engines use what is in force.
+    pub(super) fn reload_is_done(&mut self) {
+        self.reloading = false;
+        self.retired.clear();
+        self.reloaded = Some(Ok(()));
+    }
+
+    /// What the engines are asked about is forgotten; `false`: they are not asked about anything.
+    pub(super) fn reload_fails(&mut self, why: impl FnOnce() -> String) -> bool {
+        let Some(pending) = self.pending.take() else { return false };
+        self.abort(pending.plan.generation);
+        self.reloaded = Some(Err(why()));
+        true
+    }
+
+    fn abort(&mut self, generation: Generation) {
+        tell(&mut self.session, ParentToSession::Abort(generation), Vec::new());
+        tell(&mut self.rde, ParentToRde::Abort(generation), Vec::new());
+        tell(&mut self.control, ParentToControl::Abort(generation), Vec::new());
+        ALL.iter().for_each(|role| self.set_deadline(*role, None));
+    }
+}
