@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bgp::{FamilySet, RemovePrivateAs};
+use bgp::{BgpRole, FamilySet, RemovePrivateAs};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::PeerId;
@@ -14,6 +14,15 @@ pub struct Speaker {
     pub asn: u32,
     /// Our BGP identifier.
     pub router_id: Ipv4Addr,
+}
+
+/// Our role towards a peer (RFC 9234 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRole {
+    /// What we are to it.
+    pub role: BgpRole,
+    /// Refuse it if it announces no role.
+    pub strict: bool,
 }
 
 /// How many prefixes may be exchanged with a peer, all families together.
@@ -62,6 +71,8 @@ pub struct SessionPeer {
     pub send_hold_time: Option<u16>,
     /// Families to offer.
     pub families: FamilySet,
+    /// Our role towards an external peer.
+    pub role: Option<PeerRole>,
     /// Never connect, only accept.
     pub passive: bool,
     /// Seconds between attempts to connect, before jitter.
@@ -118,6 +129,12 @@ pub struct RdePeer {
     pub default_originate: bool,
     /// The most paths of a prefix to send to the peer where it takes several (RFC 7911), 0 = all.
     pub add_path_send_max: u32,
+    /// Our role towards an external peer: what its routes may be used for and which it is sent (RFC 9234 §5).
+    pub role: Option<BgpRole>,
+    /// GRACEFUL_SHUTDOWN makes a route of an external peer the last choice (RFC 8326 §4.1).
+    pub graceful_shutdown: bool,
+    /// The session with it is to be shut down gracefully (RFC 8326 §4.2).
+    pub draining: bool,
     /// The most seconds that stale routes are kept while the peer restarts (RFC 8538 §4.1).
     pub stale_routes_time: u16,
     /// We have restarted, and nobody is sent routes before this peer has sent its own (RFC 4724 §4.1).
@@ -175,6 +192,8 @@ pub struct ControlPeer {
     pub md5: bool,
     /// GTSM is on.
     pub ttl_security: bool,
+    /// Our role towards it.
+    pub role: Option<PeerRole>,
 }
 
 /// What control shows of the daemon as a whole.

@@ -90,6 +90,8 @@ pub struct RouteView {
     pub extended_communities: Vec<u64>,
     /// Large communities.
     pub large_communities: Vec<(u32, u32, u32)>,
+    /// ONLY_TO_CUSTOMER (RFC 9234 §5).
+    pub only_to_customer: Option<u32>,
 }
 
 /// A route to inject. As if learned from a local peer.
@@ -211,6 +213,10 @@ pub struct PeerCounters {
     pub attributes_discarded: u64,
     /// Paths beyond the most that a peer may have for one prefix (RFC 7911 §8).
     pub paths_refused: u64,
+    /// UPDATEs whose routes were not used because they were leaks (RFC 9234 §5).
+    pub route_leaks: u64,
+    /// The session with it is to be shut down gracefully (RFC 8326 §4.2).
+    pub draining: bool,
     /// Routes of before its restart, by [`Family`] number.
     pub stale: [u64; 4],
     /// The peer's graceful restart, while there is one.

@@ -106,6 +106,9 @@ pub struct PeerStatus {
     pub remote: Option<SocketAddr>,
     /// The peer's BGP identifier, from its OPEN.
     pub router_id: Option<Ipv4Addr>,
+    /// The role that it announces (RFC 9234 §4.1): a name, a number where that is not assigned; empty outside of
+    /// a session, and where it announces none.
+    pub peer_role: String,
     /// Octets queued for the peer and not yet written.
     pub queued_octets: u64,
 }

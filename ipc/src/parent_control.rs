@@ -80,6 +80,13 @@ pub enum Intent {
         /// Shutdown communication, may be empty.
         reason: String,
     },
+    /// Begin or end the graceful shutdown of the session with a peer (RFC 8326 §4.2).
+    DrainNeighbor {
+        /// Which.
+        address: IpAddr,
+        /// Begin.
+        on: bool,
+    },
     /// Coordinated shutdown of the daemon.
     Shutdown {
         /// Shutdown communication, may be empty.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Message;
 use crate::config::{RdeGlobal, RdePeer};
 use crate::hello::Role;
-use crate::ids::Generation;
+use crate::ids::{Generation, PeerId};
 
 /// What the parent tells rde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,14 @@ pub enum ParentToRde {
     Commit(Generation),
     /// Forget what is staged.
     Abort(Generation),
+    /// Begin or end the graceful shutdown of the session with a peer (RFC 8326 §4.2), now and in its later
+    /// sessions.
+    Drain {
+        /// Which.
+        peer: PeerId,
+        /// Begin.
+        on: bool,
+    },
     /// Exit; sessions have ended.
     Shutdown,
 }

@@ -207,6 +207,7 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         allow_own_as: _,
         default_originate: _,
         role: _,
+        graceful_shutdown: _,
         add_path: _,
     } = before;
     let nothing = unequal!(before, after,
@@ -237,6 +238,7 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         allow_own_as => "allow_own_as",
         default_originate => "default_originate",
         role => "role",
+        graceful_shutdown => "graceful_shutdown",
         add_path => "add_path",
     );
     // Prefixes are counted from the beginning of a session that has a limit.
@@ -322,6 +324,10 @@ mod tests {
             ("", "enforce_first_as = false", Some(Cost::Reset)),
             ("", "allow_own_as = 1", Some(Cost::Reset)),
             ("", "default_originate = true", Some(Cost::Reset)),
+            ("", "role = \"customer\"", Some(Cost::Reset)),
+            ("role = \"customer\"", "role = \"customer\"\nrole_strict = true", Some(Cost::Reset)),
+            ("", "graceful_shutdown = false", Some(Cost::Reset)),
+            ("", "graceful_shutdown = true", None),
             ("", "[neighbors.add_path]\nreceive = true", Some(Cost::Reset)),
         ] {
             assert_eq!(cost(before, after), expected, "{before:?} -> {after:?}");

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use ipc::PeerId;
 use ipc::parent_control::{Intent, IntentError};
+use ipc::parent_rde::ParentToRde;
 use ipc::parent_session::ParentToSession;
+use ipc::{PeerId, Role};
 
 use crate::engine::Phase;
+use crate::plan::Internal;
 use crate::supervisor::Supervisor;
 
 /// The longest shutdown communication, in octets (RFC 9003 §2).
@@ -26,6 +28,7 @@ pub(crate) fn handle(supervisor: &mut Supervisor, intent: Intent) -> Handled {
     match intent {
         Intent::EnableNeighbor { address } => done(set_enabled(supervisor, address, None)),
         Intent::DisableNeighbor { address, reason } => done(set_enabled(supervisor, address, Some(reason))),
+        Intent::DrainNeighbor { address, on } => done(drain(supervisor, address, on)),
         Intent::Shutdown { reason } => match check_reason(&reason) {
             Ok(()) => Handled { result: Ok(()), shutdown: Some(reason) },
             Err(e) => done(Err(e)),
@@ -40,6 +43,26 @@ fn check_reason(reason: &str) -> Result<(), IntentError> {
     Ok(())
 }
 
+fn peer_at(supervisor: &Supervisor, address: IpAddr) -> Result<PeerId, IntentError> {
+    let found = supervisor.plan.peer_at(address);
+    found.ok_or_else(|| IntentError::NotFound(format!("no neighbor {address}")))
+}
+
+/// Begins or ends the graceful shutdown of the session with the neighbor (RFC 8326 §4.2).
+fn drain(supervisor: &mut Supervisor, address: IpAddr, on: bool) -> Result<(), IntentError> {
+    let peer = peer_at(supervisor, address)?;
+    let starting = || IntentError::Unavailable("the route decision engine is being started".to_owned());
+    if supervisor.phase(Role::Rde) != Some(Phase::Running) {
+        return Err(starting());
+    }
+    supervisor.set_draining(peer, on).map_err(|Internal| {
+        let why = "only sessions with another AS are drained (RFC 8326)";
+        IntentError::FailedPrecondition(format!("neighbor {address} is internal: {why}"))
+    })?;
+    supervisor.rde.as_mut().ok_or_else(starting)?.tell(ParentToRde::Drain { peer, on });
+    Ok(())
+}
+
 /// Enables the neighbor, or disables it with a reason.
 fn set_enabled(
     supervisor: &mut Supervisor,
@@ -49,10 +72,7 @@ fn set_enabled(
     if let Some(reason) = &disable {
         check_reason(reason)?;
     }
-    let peer: PeerId = supervisor
-        .plan
-        .peer_at(address)
-        .ok_or_else(|| IntentError::NotFound(format!("no neighbor {address}")))?;
+    let peer = peer_at(supervisor, address)?;
     let session = supervisor
         .session
         .as_mut()

@@ -46,6 +46,10 @@ pub(crate) enum PlanError {
     Message(#[from] LinkError),
 }
 
+/// The peer is in our own AS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Internal;
+
 impl Plan {
     /// The plan of `config`, numbered `generation`; `restarted`: who keeps our routes of before.
     pub(crate) fn new(
@@ -91,6 +95,7 @@ impl Plan {
         let mut plan = Plan::new(config, Generation(self.generation.0 + 1), None)?;
         plan.control_global.started = self.control_global.started;
         let before: HashMap<IpAddr, &SessionPeer> = self.session.iter().map(|p| (p.address, p)).collect();
+        let drained: HashSet<PeerId> = self.rde.iter().filter(|p| p.draining).map(|p| p.id).collect();
         let mut used: HashSet<PeerId> = self.session.iter().map(|p| p.id).collect();
         let mut candidate = self.last_id;
         let Plan { session, rde, control, last_id, .. } = &mut plan;
@@ -102,6 +107,7 @@ impl Plan {
                     if !changes.concerns(session.address, "shutdown") {
                         session.shutdown = before.shutdown;
                     }
+                    rde.draining = drained.contains(&before.id) && rde.remote_asn != rde.local_asn;
                     before.id
                 }
                 None => {
@@ -167,6 +173,19 @@ impl Plan {
         }
     }
 
+    /// Remembers whether the operator wants the session with the peer shut down gracefully, for the next rde.
+    ///
+    /// # Errors
+    /// Where the peer is internal (RFC 8326 §4 is about external sessions).
+    pub(crate) fn set_draining(&mut self, peer: PeerId, draining: bool) -> Result<(), Internal> {
+        match self.rde.iter_mut().find(|p| p.id == peer) {
+            Some(p) if p.remote_asn == p.local_asn => return Err(Internal),
+            Some(p) => p.draining = draining,
+            None => {}
+        }
+        Ok(())
+    }
+
     /// What to stage with session.
     pub(crate) fn for_session(&self) -> Result<Vec<ParentToSession>, LinkError> {
         let begin =
@@ -228,6 +247,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         keepalive: n.keepalive,
         send_hold_time: n.send_hold_time,
         families: served(n),
+        role: n.role,
         passive: n.passive,
         connect_retry: n.connect_retry,
         min_ttl: min_ttl(n),
@@ -270,6 +290,9 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
+        role: n.role.map(|r| r.role),
+        graceful_shutdown: n.graceful_shutdown,
+        draining: false,
         stale_routes_time: n.graceful_restart.stale_routes_time,
         awaited: false,
         prefix_limits: prefix_limits(n),
@@ -299,12 +322,40 @@ fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
         md5: n.md5_password.is_some(),
         ttl_security: n.ttl_security,
+        role: n.role,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_outlives_a_reload_for_as_long_as_the_peer_is_external() {
+        let config = |asn: u32| {
+            let global =
+                "[global]\nasn = 65001\nrouter_id = \"10.0.0.1\"\nlisten_port = 179\n[global.telemetry]\n";
+            let more = "[[neighbors]]\naddress = \"10.0.0.3\"\nremote_asn = 65003\n";
+            let peer = format!("[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = {asn}\n");
+            let text = format!("{global}{more}{peer}");
+            crate::config::from_text(std::path::Path::new("c.toml"), &text).unwrap().config
+        };
+        let before = config(65002);
+        let mut plan = Plan::new(&before, Generation(1), None).unwrap();
+        let peer = plan.peer_at([10, 0, 0, 2].into()).unwrap();
+        plan.set_draining(peer, true).unwrap();
+        for (asn, expected) in [(65002, true), (65009, true), (65001, false)] {
+            let after = config(asn);
+            let next = plan.next(&after, &Changes::between(&before, &after)).unwrap();
+            let drained: Vec<PeerId> = next.rde.iter().filter(|p| p.draining).map(|p| p.id).collect();
+            assert_eq!(drained.contains(&peer), expected, "AS {asn}");
+            assert_eq!(drained.len(), usize::from(expected), "AS {asn}");
+        }
+        assert_eq!(
+            Plan::new(&config(65001), Generation(1), None).unwrap().set_draining(peer, true),
+            Err(Internal)
+        );
+    }
 
     #[test]
     fn gtsm_allows_for_the_routers_on_the_way() {

@@ -186,7 +186,7 @@ impl Supervisor {
         }
     }
 
-    fn phase(&self, role: Role) -> Option<Phase> {
+    pub(crate) fn phase(&self, role: Role) -> Option<Phase> {
         match role {
             Role::Session => self.session.as_ref().map(|e| e.phase),
             Role::Rde => self.rde.as_ref().map(|e| e.phase),

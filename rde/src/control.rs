@@ -162,6 +162,8 @@ impl Engine {
             let sum = routes.entry(*idx).or_default();
             sum.iter_mut().flatten().zip(figures.iter().flatten()).for_each(|(s, n)| *s += n);
         }
+        let configured = self.config.as_ref().map(|c| &c.peers);
+        let draining = |peer| configured.and_then(|c| c.get(&peer)).is_some_and(|p| p.draining);
         let now = self.now();
         let mut peers: Vec<PeerCounters> = (self.peers.iter())
             .map(|(peer, p)| {
@@ -176,6 +178,8 @@ impl Engine {
                     treated_as_withdraw: p.stats.treated_as_withdraw,
                     attributes_discarded: p.stats.attributes_discarded,
                     paths_refused: p.stats.paths_refused,
+                    route_leaks: p.stats.route_leaks,
+                    draining: draining(peer),
                     stale,
                     restart: p.kept.map(|k| k.state(now)),
                     restarts_expired: p.stats.restarts_expired,

@@ -13,6 +13,7 @@ pub(crate) struct PeerStats {
     pub(crate) attributes_discarded: u64,
     /// Paths beyond the most for one prefix.
     pub(crate) paths_refused: u64,
+    pub(crate) route_leaks: u64,
     pub(crate) restarts_expired: u64,
     pub(crate) prefix_limit_exceeded: u64,
     /// What was wrong with its UPDATEs.
@@ -22,7 +23,7 @@ pub(crate) struct PeerStats {
 }
 
 impl PeerStats {
-    /// Whether a malformed message may be logged: a peer that sends many must not fill the log.
+    /// Whether a message that is malformed or a leak may be logged: a peer that sends many must not fill the log.
     pub(crate) fn may_log(&mut self, now: Instant) -> bool {
         self.fault_log.admit(now)
     }

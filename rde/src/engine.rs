@@ -230,12 +230,13 @@ impl Engine {
                 parent.send(&RdeToParent::Committed(generation)).await?;
             }
             ParentToRde::Abort(_) => self.staging.abort(),
+            ParentToRde::Drain { peer, on } => self.drain(peer, on),
             ParentToRde::Shutdown => return Ok(false),
         }
         Ok(true)
     }
 
-    fn commit(&mut self, config: Config, inputs: &mut Inputs) -> Result<(), LinkError> {
+    fn commit(&mut self, mut config: Config, inputs: &mut Inputs) -> Result<(), LinkError> {
         let global = &config.global;
         let first = self.tables.is_none();
         if first {
@@ -255,6 +256,15 @@ impl Engine {
             if !config.peers.contains_key(&peer) {
                 // It is not expected back.
                 self.forget_kept(peer);
+            }
+        }
+        for peer in config.peers.values_mut() {
+            // What was said since the configuration was sent counts.
+            if let Some(running) = self.config.as_ref().and_then(|c| c.peers.get(&peer.id)) {
+                peer.draining = running.draining && peer.remote_asn != peer.local_asn;
+            }
+            if peer.draining {
+                self.peers.entry(peer.id);
             }
         }
         self.config = Some(config);

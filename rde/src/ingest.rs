@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use bgp::attr::code;
 use bgp::header::{HEADER_LEN, Header, MessageType};
+use bgp::nlri::Nlri;
 use bgp::notification::Notification;
+use bgp::update::Update;
 use bgp::{AttributeFault, MAX_EXTENDED_MESSAGE, Verdict, update};
 use bytes::Bytes;
 use ipc::errors::MAX_OCTETS;
 use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
-use ipc::{LinkError, Role};
+use ipc::{LinkError, PeerId, Role};
 use rib::{Applied, PeerIdx};
 
 use crate::engine::{Engine, TURN_CHANGES};
@@ -81,6 +83,18 @@ impl Engine {
                     tables.peer_down(session.idx);
                 }
             }
+        }
+        self.wake();
+    }
+
+    /// Begins or ends the graceful shutdown of the session with a peer, and of its later ones (RFC 8326 §4.2).
+    pub(crate) fn drain(&mut self, peer: PeerId, on: bool) {
+        let Some(config) = self.config.as_mut().and_then(|c| c.peers.get_mut(&peer)) else { return };
+        config.draining = on;
+        // It is to be seen also where there was never a session, and to hold for a peer that restarts.
+        let place = self.peers.entry(peer).place();
+        if let (Some(idx), Some(tables)) = (place, &mut self.tables) {
+            tables.drain(idx, on);
         }
         self.wake();
     }
@@ -166,6 +180,7 @@ impl Engine {
         stats.as_loops += u64::from(applied.looped);
         stats.reflection_loops += u64::from(applied.reflected);
         stats.treated_as_withdraw += u64::from(applied.treated_as_withdraw);
+        stats.route_leaks += u64::from(applied.leaked);
         stats.attributes_discarded +=
             update.faults.iter().filter(|f| f.verdict == Verdict::Discard).count() as u64;
         let mut faults: Vec<(AttributeFault, &[u8])> =
@@ -175,6 +190,9 @@ impl Engine {
             faults.push((AttributeFault::first_as(), path));
         }
         self.note(source, &faults);
+        if applied.leaked {
+            self.note_leak(source, &update);
+        }
         Ok(())
     }
 
@@ -201,6 +219,19 @@ impl Engine {
             let (verdict, octets) = (fault.verdict.name(), hex(octets));
             tracing::warn!(%fault, verdict, octets, "malformed attribute");
         }
+    }
+
+    /// Logs a route leak, unless there are too many lines.
+    fn note_leak(&mut self, source: Source, update: &Update<'_>) {
+        if !self.peers.entry(source.peer).stats.may_log(Instant::now()) {
+            return;
+        }
+        let _span = self.span(source).entered();
+        let marked_by = update.attributes.get(code::ONLY_TO_CUSTOMER).and_then(<[u8]>::first_chunk);
+        let only_to_customer = marked_by.map(|octets| u32::from_be_bytes(*octets));
+        let first = update.announced.iter().chain(update.mp_reach.iter().flat_map(Nlri::iter)).next();
+        let prefix = first.map(|(_, net)| net.to_string());
+        tracing::warn!(only_to_customer, prefix, "route leak: not used");
     }
 
     /// The span of a peer's log lines, the same as in session.

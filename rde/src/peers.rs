@@ -170,6 +170,9 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         default_originate: config.default_originate,
         add_path: negotiated.add_path_send,
         add_path_max: config.add_path_send_max,
+        role: config.role,
+        graceful_shutdown: config.graceful_shutdown,
+        draining: config.draining,
         counted: Counted {
             received: config.prefix_limits.received.is_some(),
             advertised: config.prefix_limits.advertised.is_some(),

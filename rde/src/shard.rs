@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Release(Family),
     /// Sends a family's table again (RFC 2918 §4).
     Refresh(PeerIdx, Family),
+    /// Begins or ends the graceful shutdown of a session (RFC 8326 §4.2).
+    Drain(PeerIdx, bool),
     /// Looks at a peer's routes again.
     Reevaluate(PeerIdx, Family),
     Apply(Arc<Batch>),
@@ -172,6 +174,7 @@ impl Shard {
             Command::Defer(families) => self.rib.defer(families),
             Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
+            Command::Drain(peer, on) => self.rib.drain(peer, on, &mut self.says),
             Command::Reevaluate(peer, family) => self.rib.reevaluate(peer, family),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);

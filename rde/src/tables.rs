@@ -227,6 +227,11 @@ impl Tables {
         self.tell_all(|| Command::Reevaluate(peer, family));
     }
 
+    /// Begins or ends the graceful shutdown of a session.
+    pub(crate) fn drain(&mut self, peer: PeerIdx, on: bool) {
+        self.tell_all(|| Command::Drain(peer, on));
+    }
+
     /// Octets were handed on that the shards know nothing of.
     pub(crate) fn sent(&self, peer: PeerIdx, octets: u64) {
         if let Some(flow) = self.intake.flow(peer) {
@@ -546,6 +551,9 @@ mod tests {
             default_originate: false,
             add_path: FamilySet::EMPTY,
             add_path_max: 0,
+            role: None,
+            graceful_shutdown: true,
+            draining: false,
             counted: rib::Counted::default(),
         }
     }

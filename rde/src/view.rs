@@ -31,6 +31,7 @@ pub(crate) fn route(found: &Found) -> RouteView {
         communities: a.communities().collect(),
         extended_communities: a.extended_communities().collect(),
         large_communities: a.large_communities().collect(),
+        only_to_customer: a.only_to_customer().map(|asn| asn.0),
     }
 }
 

@@ -112,6 +112,8 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
         },
         families: peer.families,
         add_path: AddPath { receive: peer.add_path_receive, send: peer.add_path_send },
+        role: peer.role.map(|r| r.role),
+        role_strict: peer.role.is_some_and(|r| r.strict),
         restart_time: peer.restart_time,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),

@@ -91,6 +91,7 @@ fn status(peer: &Peer) -> PeerStatus {
         local: conn.map(|c| c.local),
         remote: conn.map(|c| c.remote),
         router_id: session.map(|s| s.router_id.0),
+        peer_role: session.map(fsm::Session::peer_role).unwrap_or_default(),
         queued_octets: conn.map_or(0, |c| c.outbox.route_octets()),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Show who the daemon is: AS number, router id, port
     Global,
-    /// Show neighbors and their errors, enable and disable them, evaluate their routes anew
+    /// Show neighbors and their errors, enable, disable and drain them, evaluate their routes anew
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
@@ -73,6 +73,10 @@ pub(crate) enum NeighborAction {
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Move traffic away before the session is disabled: ask the peer for other routes, and use others (RFC 8326)
+    Drain,
+    /// Let traffic come back
+    Undrain,
     /// Show the errors that it has made: counted, and the last ones with their octets
     Errors,
     /// Evaluate anew what the neighbor has sent; the session stays up

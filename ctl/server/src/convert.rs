@@ -173,6 +173,7 @@ pub(crate) fn route(view: &View, route: RouteView) -> v1::Route {
         has_local_pref: route.local_pref.is_some(),
         has_med: route.med.is_some(),
         link_local_next_hop,
+        only_to_customer: route.only_to_customer.unwrap_or(0),
         stale: route.stale,
     }
 }
@@ -202,6 +203,8 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
         add_path_send_max: peer.add_path_send_max,
         md5: peer.md5,
         ttl_security: peer.ttl_security,
+        role: peer.role.map(|r| r.role.to_string()).unwrap_or_default(),
+        role_strict: peer.role.is_some_and(|r| r.strict),
         max_prefixes_out: peer.prefix_limits.advertised.unwrap_or(0),
         max_prefixes_action: over_limit(&peer.prefix_limits).to_owned(),
         max_prefixes_restart_minutes: match peer.prefix_limits.action {
@@ -245,6 +248,8 @@ pub(crate) fn neighbor(
         state.treated_as_withdraw = c.treated_as_withdraw;
         state.attributes_discarded = c.attributes_discarded;
         state.paths_refused = c.paths_refused;
+        state.route_leaks = c.route_leaks;
+        state.draining = c.draining;
         state.graceful_restart = c.restart.map(|r| v1::GracefulRestartState {
             back: r.back,
             seconds_left: r.seconds_left,
@@ -281,6 +286,7 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     state.local_address = text(s.local);
     state.remote_address = text(s.remote);
     state.router_id = s.router_id.map(|r| r.to_string()).unwrap_or_default();
+    state.peer_role.clone_from(&s.peer_role);
     state.messages_received = Some(message_counts(&s.received));
     state.messages_sent = Some(message_counts(&s.sent));
     state.queued_octets = s.queued_octets;

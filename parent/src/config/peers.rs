@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bgp::{Family, FamilySet, RemovePrivateAs};
+use ipc::config::PeerRole;
 use ipnet::IpNet;
 
 use super::keys;
 use super::policy::Names;
 use super::reader::{At, Reader, Scope, Table, nearest};
-use super::schema::{AddPath, DynamicNeighbor, GracefulRestart, MaxPrefixesAction, Neighbor, Role};
+use super::schema::{AddPath, DynamicNeighbor, GracefulRestart, MaxPrefixesAction, Neighbor};
 use super::settings::{self, OverLimit, Settings};
 
 /// The peer groups by name.
@@ -99,6 +100,8 @@ fn check_together(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>, remote
         only(r, "route_server_client", on(&s.route_server_client), "is for eBGP neighbors only", address);
         let span = s.remove_private_as.as_ref().map(|p: &At<RemovePrivateAs>| p.span.clone());
         only(r, "remove_private_as", span, "is for eBGP neighbors only", address);
+        let span = s.role.as_ref().map(|role| role.span.clone());
+        only(r, "role", span, "is for eBGP neighbors only", address);
     } else {
         only(
             r,
@@ -209,7 +212,8 @@ fn complete(s: Settings, address: IpAddr, remote_asn: u32, asn: u32, group: Opti
         enforce_first_as: value(s.enforce_first_as).unwrap_or(!route_server_client),
         allow_own_as: value(s.allow_own_as).unwrap_or(0),
         default_originate: on(s.default_originate),
-        role: value(s.role).map(|name| Role { name, strict: on(s.role_strict) }),
+        graceful_shutdown: value(s.graceful_shutdown).unwrap_or(true),
+        role: value(s.role).map(|role| PeerRole { role, strict: on(s.role_strict) }),
         add_path: AddPath {
             receive: on(s.add_path_receive),
             send: on(s.add_path_send),

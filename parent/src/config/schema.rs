@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use bgp::{FamilySet, RemovePrivateAs};
-use ipc::config::Access;
+use ipc::config::{Access, PeerRole};
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -215,8 +215,10 @@ pub(crate) struct Neighbor {
     pub allow_own_as: u8,
     /// Announce a default route.
     pub default_originate: bool,
-    /// BGP role (RFC 9234).
-    pub role: Option<Role>,
+    /// GRACEFUL_SHUTDOWN makes a route of an external peer the last choice (RFC 8326).
+    pub graceful_shutdown: bool,
+    /// Our role towards an external peer (RFC 9234).
+    pub role: Option<PeerRole>,
     /// Several paths for one prefix (RFC 7911).
     pub add_path: AddPath,
 }
@@ -246,30 +248,6 @@ pub(crate) enum MaxPrefixesAction {
     },
     /// Log a warning.
     Warn,
-}
-
-/// Our role towards a peer (RFC 9234 §4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Role {
-    /// The role.
-    pub name: RoleName,
-    /// Refuse a peer that announces no role.
-    pub strict: bool,
-}
-
-/// The roles of RFC 9234.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RoleName {
-    /// We give the peer transit.
-    Provider,
-    /// The peer gives us transit.
-    Customer,
-    /// Neither.
-    Peer,
-    /// We are a route server.
-    Rs,
-    /// The peer is a route server.
-    RsClient,
 }
 
 /// `[neighbors.add_path]` (RFC 7911).

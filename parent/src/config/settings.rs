@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use bgp::{Family, FamilySet, RemovePrivateAs, Safi};
+use bgp::{BgpRole, Family, FamilySet, RemovePrivateAs, Safi};
 
 use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
 use super::policy::{self, Names};
 use super::reader::{At, Reader, Table};
-use super::schema::{LogLevel, RoleName};
+use super::schema::LogLevel;
 use super::secret::Secret;
 use super::telemetry::LOG_LEVELS;
 
@@ -64,7 +64,8 @@ settings! {
     enforce_first_as: bool,
     allow_own_as: u8,
     default_originate: bool,
-    role: RoleName,
+    graceful_shutdown: bool,
+    role: BgpRole,
     role_strict: bool,
     add_path_receive: bool,
     add_path_send: bool,
@@ -173,13 +174,9 @@ fn routing<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
     s.enforce_first_as = r.boolean(t, "enforce_first_as");
     s.allow_own_as = r.number(t, "allow_own_as");
     s.default_originate = r.boolean(t, "default_originate");
-    let roles = [
-        ("provider", RoleName::Provider),
-        ("customer", RoleName::Customer),
-        ("peer", RoleName::Peer),
-        ("rs", RoleName::Rs),
-        ("rs-client", RoleName::RsClient),
-    ];
+    s.graceful_shutdown = r.boolean(t, "graceful_shutdown");
+    let roles = [BgpRole::Provider, BgpRole::Customer, BgpRole::Peer, BgpRole::Rs, BgpRole::RsClient];
+    let roles = roles.map(|role| (role.name(), role));
     s.role = r.choice(t, "role", &roles);
     s.role_strict = r.boolean(t, "role_strict");
 }

@@ -14,7 +14,7 @@ use ipc::{Generation, LinkError, PeerId, Role};
 
 use super::{Outcome, Supervisor, tell, tell_all};
 use crate::engine::{ANSWER_WITHIN, Phase};
-use crate::plan::Plan;
+use crate::plan::{Internal, Plan};
 use crate::sockets::Peer;
 
 const ALL: [Role; 3] = [Role::Rde, Role::Control, Role::Session];
@@ -67,6 +67,19 @@ impl Supervisor {
         if let Some(pending) = &mut self.pending {
             pending.plan.set_shutdown(peer, shutdown);
         }
+    }
+
+    /// Remembers whether the operator wants the session with the peer shut down gracefully.
+    ///
+    /// # Errors
+    /// Where the peer is internal.
+    pub(crate) fn set_draining(&mut self, peer: PeerId, draining: bool) -> Result<(), Internal> {
+        self.plan.set_draining(peer, draining)?;
+        if let Some(pending) = &mut self.pending {
+            // It may be internal from then on, and is not drained then.
+            pending.plan.set_draining(peer, draining).ok();
+        }
+        Ok(())
     }
 
     /// An engine can use what it was asked about; `None`: it was not asked.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::role::BgpRole;
 use crate::types::{Afi, Asn, Family, Safi};
 use crate::wire::Reader;
 
@@ -369,13 +370,9 @@ impl fmt::Display for Capability {
                     .iter()
                     .try_for_each(|a| write!(f, " {}:{}s", FamilyText(a.afi, a.safi), a.stale_time))
             }
-            Capability::Role(role) => match role {
-                0 => f.write_str("role provider"),
-                1 => f.write_str("role rs"),
-                2 => f.write_str("role rs-client"),
-                3 => f.write_str("role customer"),
-                4 => f.write_str("role peer"),
-                _ => write!(f, "role {role}"),
+            Capability::Role(value) => match BgpRole::from_value(*value) {
+                Some(role) => write!(f, "role {role}"),
+                None => write!(f, "role {value}"),
             },
             Capability::Unknown { code, .. } => write!(f, "capability {code}"),
         }

@@ -18,6 +18,7 @@ pub mod notification;
 pub mod open;
 mod private_as;
 pub mod refresh;
+mod role;
 pub mod types;
 pub mod update;
 mod wire;
@@ -25,6 +26,7 @@ mod wire;
 pub use error::{AttributeFault, FaultKind, Verdict};
 pub use notification::Notification;
 pub use private_as::RemovePrivateAs;
+pub use role::BgpRole;
 pub use types::{
     AS_TRANS, Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NextHop, RouterId, Safi,
     UnknownFamily,

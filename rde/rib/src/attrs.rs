@@ -63,6 +63,9 @@ impl Head {
 /// LOCAL_PREF of a route that has none.
 pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
 
+/// LOCAL_PREF of a route that is the last choice (RFC 8326 §4).
+pub(crate) const LAST_CHOICE_PREF: u32 = 0;
+
 impl From<Summary> for Head {
     fn from(s: Summary) -> Head {
         Head {

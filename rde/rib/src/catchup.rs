@@ -1,9 +1,10 @@
 //! Members that are not in the shared stream: new ones that need the table, slow ones, and those that
-//! asked for a refresh. Each gets the group's column on its own, and joins the stream when it has all.
+//! asked for a refresh. Each gets the group's column on its own, and joins the stream when it has all. One
+//! whose session is about to be shut down does not: what it is sent differs from what the others are sent.
 
 use crate::attrs::AttrId;
 use crate::column::Sent;
-use crate::entry::{Entry, To};
+use crate::entry::{Entry, To, Writer};
 use crate::export::Treatment;
 use crate::family::Shared;
 use crate::flush::Scratch;
@@ -26,28 +27,35 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
     /// Goes on with one member; returns how many slots it looked at.
     pub(crate) fn run(mut self, group: &mut Group, at: usize) -> u32 {
         let Some(member) = group.members.get_mut(at) else { return 0 };
-        let peer = member.peer;
+        let (peer, draining) = (member.peer, member.draining);
+        if draining && !member.refreshing && member.has_all(&group.column) {
+            return 0;
+        }
         let Some(mut catch_up) = member.catch_up.take() else { return 0 };
         if self.shared.peers.get(peer).is_none_or(|p| p.flow.outstanding() >= self.shared.limits.soft) {
             member.catch_up = Some(catch_up);
             return 0;
         }
         let looked = self.collect(group, peer, &mut catch_up);
+        let rules = group.rules_for(peer);
         let mut sent = 0;
         let Scratch { entries, attributes, .. } = &mut *self.scratch;
-        group.write_entries(self.shared, self.slots, entries, attributes, self.sink, |_, octets| {
-            sent += octets
-        });
+        let writer = Writer { group, rules: &rules, shared: self.shared, slots: self.slots };
+        writer.write(entries, attributes, self.sink, |_, octets| sent += octets);
         if let Some(p) = self.shared.peers.get(peer) {
             p.flow.add_sent(sent);
         }
         for id in self.scratch.let_go.drain(..) {
             self.slots.let_go(id);
         }
-        if catch_up.pending.is_empty() && catch_up.cursor >= group.column.len() {
-            if group.members.get_mut(at).is_some_and(|m| std::mem::take(&mut m.refreshing)) {
-                self.sink.refreshed(peer, group.rules.family);
-            }
+        let has_all = catch_up.has_all(&group.column);
+        if has_all && group.members.get_mut(at).is_some_and(|m| std::mem::take(&mut m.refreshing)) {
+            self.sink.refreshed(peer, group.rules.family);
+        }
+        if has_all && draining {
+            *catch_up = CatchUp::behind();
+        }
+        if has_all && !draining {
             group.set_in_stream(peer, true);
             self.sink.join(group.id, peer);
         } else if let Some(member) = group.members.get_mut(at) {

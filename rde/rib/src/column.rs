@@ -13,16 +13,20 @@ pub(crate) struct Sent {
     pub(crate) attr: AttrId,
     /// Who the route is from: the one member that does not have it.
     pub(crate) source: PeerIdx,
+    /// It was sent as the last choice (RFC 8326 §4.2).
+    pub(crate) last_choice: bool,
     /// Waits in the queue.
     pub(crate) dirty: bool,
 }
 
 impl Sent {
-    pub(crate) const NOTHING: Sent = Sent { attr: AttrId::NONE, source: PeerIdx::LOCAL, dirty: false };
+    pub(crate) const NOTHING: Sent =
+        Sent { attr: AttrId::NONE, source: PeerIdx::LOCAL, last_choice: false, dirty: false };
 
     /// Whether both say the same of the route.
     pub(crate) fn same_route(&self, other: &Sent) -> bool {
-        self.attr == other.attr && (self.source == other.source || !self.attr.is_some())
+        let same_source = self.source == other.source && self.last_choice == other.last_choice;
+        self.attr == other.attr && (same_source || !self.attr.is_some())
     }
 }
 
@@ -123,11 +127,12 @@ impl Column {
         Some(slot)
     }
 
-    /// Replaces an entry.
-    pub(crate) fn set(&mut self, slot: u32, attr: AttrId, source: PeerIdx) {
+    /// Replaces what an entry says of the route.
+    pub(crate) fn set(&mut self, slot: u32, new: Sent) {
+        let Sent { attr, source, last_choice, .. } = new;
         let old = self.change(slot, |e| {
             let old = *e;
-            (e.attr, e.source) = (attr, source);
+            (e.attr, e.source, e.last_choice) = (attr, source, last_choice);
             old
         });
         if old.attr.is_some() {
@@ -218,6 +223,10 @@ mod tests {
 
     use super::*;
 
+    fn sent(attr: AttrId) -> Sent {
+        Sent { attr, source: PeerIdx(3), ..Sent::NOTHING }
+    }
+
     proptest! {
         #[test]
         fn a_column_is_like_a_map_with_a_queue(
@@ -237,11 +246,11 @@ mod tests {
                     }
                     1 => prop_assert_eq!(column.take(), queue.pop_front()),
                     _ if route => {
-                        column.set(slot, AttrId(slot + 1), PeerIdx(3));
+                        column.set(slot, sent(AttrId(slot + 1)));
                         map.insert(slot, AttrId(slot + 1));
                     }
                     _ => {
-                        column.set(slot, AttrId::NONE, PeerIdx(3));
+                        column.set(slot, sent(AttrId::NONE));
                         map.remove(&slot);
                     }
                 }
@@ -254,7 +263,7 @@ mod tests {
                 }
             }
             while column.take().is_some() {}
-            map.keys().for_each(|slot| column.set(*slot, AttrId::NONE, PeerIdx(3)));
+            map.keys().for_each(|slot| column.set(*slot, sent(AttrId::NONE)));
             let kept: usize = column.chunks.iter().map(|c| c.entries.capacity()).sum();
             prop_assert!(kept <= CHUNK, "one chunk is kept: {}", kept);
         }

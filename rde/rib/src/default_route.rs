@@ -19,7 +19,7 @@ pub(crate) struct DefaultRoute {
 impl DefaultRoute {
     /// As any route that is injected here.
     pub(crate) fn sent(self) -> Sent {
-        Sent { attr: self.attr, source: PeerIdx::LOCAL, dirty: false }
+        Sent { attr: self.attr, source: PeerIdx::LOCAL, ..Sent::NOTHING }
     }
 }
 

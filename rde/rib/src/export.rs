@@ -1,17 +1,20 @@
 //! What a group is sent of a route: may it have it, with which next hop, with which attributes.
 //!
 //! RFC 4271 §5.1 (attributes by kind of peer), §9.2 (no internal route to an internal peer) unless it is reflected (RFC
-//! 4456 §6 and §8), RFC 1997 (NO_EXPORT, NO_ADVERTISE), RFC 6793 §4.2.2 (towards 2-octet speakers), RFC 6996 §5
-//! (private AS numbers), RFC 7947 §2.2 (clients of a route server).
+//! 4456 §6 and §8), RFC 1997 (NO_EXPORT, NO_ADVERTISE), RFC 3765 (NOPEER), RFC 6793 §4.2.2 (towards 2-octet
+//! speakers), RFC 6996 §5 (private AS numbers), RFC 7947 §2.2 (clients of a route server), RFC 7999 §3.2 (BLACKHOLE),
+//! RFC 8326 §4.2 (GRACEFUL_SHUTDOWN), RFC 9234 §5 (ONLY_TO_CUSTOMER).
 
 use std::net::Ipv4Addr;
 
 use bgp::aspath::{self, AsPath, AsPathBuf};
 use bgp::attr::canonical::{Builder, Canonical, SummaryFlags};
 use bgp::attr::{PathAttribute, RawAttribute, code, flags, write_attribute};
-use bgp::{AS_TRANS, Asn, Family, NextHop, RemovePrivateAs};
+use bgp::community::well_known;
+use bgp::{AS_TRANS, Asn, BgpRole, Family, NextHop, RemovePrivateAs, Safi};
 
-use crate::attrs::{DEFAULT_LOCAL_PREF, Head};
+use crate::attrs::{DEFAULT_LOCAL_PREF, Head, LAST_CHOICE_PREF};
+use crate::otc;
 use crate::pack::Shape;
 use crate::peers::{PeerInfo, Rank};
 
@@ -47,6 +50,10 @@ pub(crate) struct Rules {
     pub(crate) max_message: usize,
     /// Several paths of a prefix are sent, with identifiers (RFC 7911): at most so many, 0 = all.
     pub(crate) add_path: Option<u32>,
+    /// Our role towards them, where it counts: for unicast (RFC 9234 §5).
+    pub(crate) role: Option<BgpRole>,
+    /// Every route is marked with GRACEFUL_SHUTDOWN. The rules of a group say no; those of a member may say yes.
+    pub(crate) draining: bool,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -85,15 +92,15 @@ impl Rules {
             extended_next_hop: ipv4 && peer.extended_next_hop,
             max_message: usize::from(peer.max_message),
             add_path: peer.add_path.contains(family).then_some(peer.add_path_max),
+            role: peer.role.filter(|_| family.safi() == Safi::UNICAST),
+            draining: false,
         }
     }
 
     /// Whether the route may go to such peers at all.
     pub(crate) fn allow(&self, head: &Head, source: Rank) -> bool {
         let refused = match self.class {
-            PeerClass::External => SummaryFlags::NO_ADVERTISE
-                .with(SummaryFlags::NO_EXPORT)
-                .with(SummaryFlags::NO_EXPORT_SUBCONFED),
+            PeerClass::External => self.kept_in(source),
             // RFC 4456 §6: from a client to all, from others to clients.
             PeerClass::Internal if source.internal() && !source.client && !self.reflector_client => {
                 return false;
@@ -103,15 +110,44 @@ impl Rules {
         !head.flags.intersects(refused)
     }
 
-    /// How such peers are sent a route with these attributes of this source.
-    pub(crate) fn treatment(&self, head: &Head, source: Rank) -> Treatment {
+    /// The marks that keep a route from external peers.
+    fn kept_in(&self, source: Rank) -> SummaryFlags {
+        let mut marks =
+            SummaryFlags::NO_ADVERTISE.with(SummaryFlags::NO_EXPORT).with(SummaryFlags::NO_EXPORT_SUBCONFED);
+        // RFC 7999 §3.2: it goes no further than to the AS that is asked to drop the traffic. That of our own AS is
+        // to be asked of others, and a route server is not on the way of the traffic.
+        if source.external && !self.transparent {
+            marks.insert(SummaryFlags::BLACKHOLE);
+        }
+        if self.role.is_some_and(otc::keeps_back) {
+            marks.insert(SummaryFlags::HAS_OTC);
+        }
+        // RFC 3765 §2: the only ones that are known to be bilateral peers.
+        if self.role == Some(BgpRole::Peer) {
+            marks.insert(SummaryFlags::NOPEER);
+        }
+        marks
+    }
+
+    /// How such peers are sent a route with these attributes of this source. `last_choice`: of an external one
+    /// (RFC 8326 §4).
+    pub(crate) fn treatment(&self, head: &Head, source: Rank, last_choice: bool) -> Treatment {
         match self.class {
             PeerClass::External if source.local => Treatment::Injected,
             PeerClass::Internal if source.internal() => {
                 let originator = if head.originator_id == 0 { source.router_id } else { 0 };
                 Treatment::Reflected { originator }
             }
-            _ => Treatment::Plain,
+            class => {
+                // RFC 7999 §3.2: other routers of our AS are told, too, that it stays here.
+                let no_export = class == PeerClass::Internal
+                    && source.external
+                    && head.flags.contains(SummaryFlags::BLACKHOLE);
+                match last_choice || no_export {
+                    true => Treatment::Marked { last_choice, no_export },
+                    false => Treatment::Plain,
+                }
+            }
         }
     }
 
@@ -188,17 +224,14 @@ impl Rules {
         out: &mut Vec<u8>,
     ) {
         let external = self.class == PeerClass::External;
-        let mut due = Due {
-            next_hop,
-            local_pref: (!external).then_some(DEFAULT_LOCAL_PREF),
-            originator: None,
-            cluster: None,
-        };
-        if let Treatment::Reflected { originator } = treatment {
-            (due.originator, due.cluster) = (Some(originator), Some(self.cluster_id));
-        }
+        let mut due = self.due(treatment, next_hop);
+        let marks = self.marks(treatment);
         let mut old_speaker = OldSpeaker::default();
         for RawAttribute { flags: attr_flags, code: attr_code, value, .. } in canonical.iter() {
+            if attr_code > code::AS4_PATH {
+                due.write_before(code::AS4_PATH, out);
+                old_speaker.finish(out);
+            }
             due.write_before(attr_code, out);
             match attr_code {
                 code::AS_PATH => {
@@ -213,7 +246,7 @@ impl Rules {
                         old_speaker.write_path(out, prepend, path);
                     }
                 }
-                code::LOCAL_PREF if external => {}
+                code::LOCAL_PREF if external || treatment.is_last_choice() => {}
                 code::LOCAL_PREF => {
                     due.local_pref = None;
                     write_attribute(out, attr_flags, attr_code, value);
@@ -222,6 +255,10 @@ impl Rules {
                 // (RFC 7947 §2.2.3).
                 code::MULTI_EXIT_DISC
                     if external && treatment != Treatment::Injected && !self.transparent => {}
+                code::COMMUNITIES => {
+                    due.communities = None;
+                    write_communities(out, attr_flags, value, marks);
+                }
                 code::ORIGINATOR_ID | code::CLUSTER_LIST if external => {}
                 code::ORIGINATOR_ID => {
                     due.originator = None;
@@ -229,17 +266,64 @@ impl Rules {
                 }
                 code::CLUSTER_LIST => write_clusters(out, due.cluster.take(), value),
                 code::AGGREGATOR if !four_octet_as => old_speaker.write_aggregator(out, attr_flags, value),
-                _ => {
-                    if attr_code > code::AS4_PATH {
-                        old_speaker.finish(out);
-                    }
-                    write_attribute(out, with_partial(attr_code, attr_flags), attr_code, value);
+                code::ONLY_TO_CUSTOMER => {
+                    // RFC 9234 §5: once it is set, it is preserved.
+                    due.only_to_customer = None;
+                    write_attribute(out, attr_flags, attr_code, value);
                 }
+                _ => write_attribute(out, with_partial(attr_code, attr_flags), attr_code, value),
             }
         }
-        due.write_before(u8::MAX, out);
+        due.write_before(code::AS4_PATH, out);
         old_speaker.finish(out);
+        due.write_before(u8::MAX, out);
     }
+
+    /// What a route is sent with if it does not bring it.
+    fn due(&self, treatment: Treatment, next_hop: Option<Ipv4Addr>) -> Due {
+        let mut due = Due { next_hop, ..Due::default() };
+        if self.class == PeerClass::Internal {
+            let last_choice = treatment.is_last_choice();
+            due.local_pref = Some(if last_choice { LAST_CHOICE_PREF } else { DEFAULT_LOCAL_PREF });
+        }
+        if self.draining || treatment.is_last_choice() {
+            due.communities = Some(well_known::GRACEFUL_SHUTDOWN);
+        }
+        if let Treatment::Reflected { originator } = treatment {
+            (due.originator, due.cluster) = (Some(originator), Some(self.cluster_id));
+        }
+        if self.role.is_some_and(otc::marks) {
+            due.only_to_customer = Some(self.local_asn);
+        }
+        due
+    }
+
+    /// Communities that are added to those of a route.
+    fn marks(&self, treatment: Treatment) -> [Option<u32>; 2] {
+        let no_export = matches!(treatment, Treatment::Marked { no_export: true, .. });
+        let last_choice = self.draining || treatment.is_last_choice();
+        [no_export.then_some(well_known::NO_EXPORT), last_choice.then_some(well_known::GRACEFUL_SHUTDOWN)]
+    }
+}
+
+/// The attributes of a route that is the last choice, as our own AS uses it (RFC 8326 §4.2).
+pub(crate) fn last_choice(canonical: Canonical<'_>) -> Vec<u8> {
+    let (pref, mark) = (Some(LAST_CHOICE_PREF), Some(well_known::GRACEFUL_SHUTDOWN));
+    let mut due = Due { local_pref: pref, communities: mark, ..Due::default() };
+    let mut out = Vec::new();
+    for RawAttribute { flags, code, value, .. } in canonical.iter() {
+        due.write_before(code, &mut out);
+        match code {
+            code::LOCAL_PREF => {}
+            code::COMMUNITIES => {
+                due.communities = None;
+                write_communities(&mut out, flags, value, [mark, None]);
+            }
+            _ => write_attribute(&mut out, flags, code, value),
+        }
+    }
+    due.write_before(u8::MAX, &mut out);
+    out
 }
 
 /// What the octets of a route depend on beside its attribute set and the rules of the group.
@@ -254,17 +338,33 @@ pub(crate) enum Treatment {
         /// The ORIGINATOR_ID for a route that brings none, which is its peer's BGP identifier; else 0.
         originator: u32,
     },
+    /// Passed on, and not as an external peer has sent it.
+    Marked {
+        /// The last choice: GRACEFUL_SHUTDOWN, and within our AS the least LOCAL_PREF (RFC 8326 §4.2).
+        last_choice: bool,
+        /// NO_EXPORT.
+        no_export: bool,
+    },
+}
+
+impl Treatment {
+    fn is_last_choice(self) -> bool {
+        matches!(self, Treatment::Marked { last_choice: true, .. })
+    }
 }
 
 /// Attributes that a message must have if the route does not bring them, until it is their turn.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Due {
     next_hop: Option<Ipv4Addr>,
     local_pref: Option<u32>,
+    /// COMMUNITIES, this only.
+    communities: Option<u32>,
     /// ORIGINATOR_ID.
     originator: Option<u32>,
     /// The beginning of CLUSTER_LIST.
     cluster: Option<u32>,
+    only_to_customer: Option<u32>,
 }
 
 impl Due {
@@ -280,6 +380,11 @@ impl Due {
         {
             write_attribute(out, flags::WELL_KNOWN, code::LOCAL_PREF, &p.to_be_bytes());
         }
+        if attr_code > code::COMMUNITIES
+            && let Some(c) = self.communities.take()
+        {
+            write_attribute(out, flags::OPTIONAL_TRANSITIVE, code::COMMUNITIES, &c.to_be_bytes());
+        }
         if attr_code > code::ORIGINATOR_ID
             && let Some(id) = self.originator.take()
         {
@@ -290,7 +395,24 @@ impl Due {
         {
             write_clusters(out, Some(id), &[]);
         }
+        if attr_code > code::ONLY_TO_CUSTOMER
+            && let Some(asn) = self.only_to_customer.take()
+        {
+            write_attribute(out, flags::OPTIONAL_TRANSITIVE, code::ONLY_TO_CUSTOMER, &asn.to_be_bytes());
+        }
     }
+}
+
+/// Writes COMMUNITIES, a sorted set, with more of them.
+fn write_communities(out: &mut Vec<u8>, attr_flags: u8, value: &[u8], more: [Option<u32>; 2]) {
+    if more == [None; 2] {
+        return write_attribute(out, attr_flags, code::COMMUNITIES, value);
+    }
+    let mut all = value.as_chunks::<4>().0.to_vec();
+    all.extend(more.into_iter().flatten().map(u32::to_be_bytes));
+    all.sort_unstable();
+    all.dedup();
+    write_attribute(out, attr_flags, code::COMMUNITIES, all.as_flattened());
 }
 
 /// Writes CLUSTER_LIST with `prepend` in front (RFC 4456 §8).

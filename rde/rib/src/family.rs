@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::attrs::{AttrId, Attrs};
+use crate::attrs::{AttrId, Attrs, LAST_CHOICE_PREF};
 use crate::batch::{Change, HashKey};
 use crate::decide::{Candidate, best};
 use crate::group::Group;
@@ -28,6 +28,14 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Paths of some peer were left out.
     pub(crate) refused: bool,
+}
+
+impl Shared {
+    /// Whether a path is used as the last choice, and not as it was received (RFC 8326 §4).
+    #[inline]
+    pub(crate) fn is_last_choice(&self, path: &Path) -> bool {
+        self.peers.rank(path.peer).is_last_choice(self.attrs.head(path.attr).flags)
+    }
 }
 
 #[derive(Debug)]
@@ -196,7 +204,8 @@ impl<A: Addr> FamilyTable<A> {
         }
     }
 
-    /// Decides about the prefix again, if the peer has a path to it.
+    /// Decides about the prefix again, if the peer has a path to it. Where its path is the best one, groups look at
+    /// the prefix in any case: how it is sent may have changed.
     pub(crate) fn decide_again(&mut self, shared: &Shared, id: u32, peer: PeerIdx) {
         let list = self.slots.get(id).list();
         let paths = self.paths.get(list);
@@ -205,7 +214,8 @@ impl<A: Addr> FamilyTable<A> {
         }
         let before = paths.first().map(Path::route);
         self.decide(shared, id);
-        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
+        let best = self.paths.get(list).first();
+        self.mark(id, best.map(Path::route) != before || best.is_some_and(|p| p.peer == peer));
     }
 
     /// Tells every group to look at the prefix that is concerned: by a new best path, or by any change.
@@ -233,7 +243,7 @@ pub(crate) fn candidate<A: Addr>(shared: &Shared, path: &Path) -> Candidate {
     let rank = shared.peers.rank(path.peer);
     Candidate {
         stale: shared.peers.stale(path.peer, A::FAMILY).loses(path.mark),
-        local_pref: head.local_pref,
+        local_pref: if rank.is_last_choice(head.flags) { LAST_CHOICE_PREF } else { head.local_pref },
         local: rank.local,
         path_len: head.path_len,
         origin: head.origin,

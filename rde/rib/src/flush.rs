@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 use crate::attrs::AttrId;
 use crate::catchup::CatchUpStep;
 use crate::column::Sent;
-use crate::entry::{Entry, To};
+use crate::entry::{Entry, To, Writer};
 use crate::export::Treatment;
 use crate::family::{FamilyTable, Shared};
-use crate::group::{CatchUp, Group};
+use crate::group::{CatchUp, Group, Member};
 use crate::pack;
 use crate::paths::{List, Path, Paths};
 use crate::peers::PeerIdx;
@@ -184,9 +184,12 @@ impl Group {
             return default.sent();
         }
         match paths.get(list).first() {
-            Some(best) if self.may_have::<A>(shared, best) => {
-                Sent { attr: best.attr, source: best.peer, dirty: false }
-            }
+            Some(best) if self.may_have::<A>(shared, best) => Sent {
+                attr: best.attr,
+                source: best.peer,
+                last_choice: shared.is_last_choice(best),
+                dirty: false,
+            },
             _ => Sent::NOTHING,
         }
     }
@@ -198,7 +201,7 @@ impl Group {
         if !rules.allow(head, rank) {
             return false;
         }
-        let treatment = rules.treatment(head, rank);
+        let treatment = rules.treatment(head, rank, rank.is_last_choice(head.flags));
         let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(path.attr), treatment) else {
             return false;
         };
@@ -215,7 +218,8 @@ impl Group {
 
     /// How the group's members are sent what a column has.
     pub(crate) fn treatment(&self, shared: &Shared, sent: Sent) -> Treatment {
-        self.rules.treatment(shared.attrs.head(sent.attr), shared.peers.rank(sent.source))
+        let (head, rank) = (shared.attrs.head(sent.attr), shared.peers.rank(sent.source));
+        self.rules.treatment(head, rank, sent.last_choice)
     }
 
     /// Who must be told what, when a prefix's entry changes. The member that a route is from does not get
@@ -252,13 +256,17 @@ impl Group {
     ) {
         shared.attrs.retain(new.attr, 1);
         shared.attrs.release(old.attr);
-        self.column.set(id, new.attr, new.source);
+        self.column.set(id, new);
         match (old.attr.is_some(), new.attr.is_some()) {
             (false, true) => slots.hold(id),
             (true, false) => let_go.push(id),
             _ => {}
         }
         for member in &mut self.members {
+            let has = |s: Sent| s.attr.is_some() && s.source != member.peer;
+            if !has(old) && !has(new) {
+                continue;
+            }
             if let Some(c) = member.catch_up.as_mut()
                 && c.knows(id)
                 && c.pending.insert(id)
@@ -279,7 +287,8 @@ impl Group {
         let mut to_all = 0;
         // Who was not sent how much of that. Entries are in the order of who gets them.
         let mut excluded: SmallVec<[(PeerIdx, u64); 16]> = SmallVec::new();
-        self.write_entries(shared, slots, entries, attributes, sink, |to, octets| match to {
+        let writer = Writer { group: self, rules: &self.rules, shared, slots };
+        writer.write(entries, attributes, sink, |to, octets| match to {
             To::All => to_all += octets,
             To::Except(peer) => {
                 to_all += octets;
@@ -311,7 +320,10 @@ impl Group {
         if !self.ready {
             return;
         }
-        for member in self.members.iter_mut().filter(|m| m.end_of_rib_due && m.catch_up.is_none()) {
+        let column = &self.column;
+        let done =
+            |m: &&mut Member| m.end_of_rib_due && (m.catch_up.is_none() || m.draining && m.has_all(column));
+        for member in self.members.iter_mut().filter(done) {
             member.end_of_rib_due = false;
             sink.end_of_rib(member.peer, self.rules.family);
         }
@@ -335,7 +347,7 @@ impl Group {
                     Some(paths) => release(shared, &paths.replace(id, Box::default())),
                     None => shared.attrs.release(entry.attr),
                 }
-                self.column.set(id, AttrId::NONE, entry.source);
+                self.column.set(id, Sent::NOTHING);
                 slots.let_go(id);
             }
         }

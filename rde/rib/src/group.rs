@@ -32,6 +32,11 @@ impl CatchUp {
         slot < self.cursor.max(self.known)
     }
 
+    /// Whether nothing is left to be sent, for now.
+    pub(crate) fn has_all(&self, column: &Column) -> bool {
+        self.pending.is_empty() && self.cursor >= column.len()
+    }
+
     /// Everything is sent once more.
     pub(crate) fn restart(&mut self) {
         self.known = self.known.max(self.cursor);
@@ -45,12 +50,21 @@ pub(crate) struct Member {
     pub(crate) peer: PeerIdx,
     /// `None`: it gets the shared stream.
     pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// All its routes carry GRACEFUL_SHUTDOWN: it does not join the shared stream (RFC 8326 §4.2).
+    pub(crate) draining: bool,
     /// It waits for the End-of-RIB of its initial table (RFC 4724 §2).
     pub(crate) end_of_rib_due: bool,
     /// It is being sent all again on request (RFC 2918 §4).
     pub(crate) refreshing: bool,
     /// How many routes it was last said to have; `None`: nobody asks.
     pub(crate) reported: Option<u64>,
+}
+
+impl Member {
+    /// Whether it was sent all that the group has.
+    pub(crate) fn has_all(&self, column: &Column) -> bool {
+        self.catch_up.as_ref().is_none_or(|c| c.has_all(column))
+    }
 }
 
 /// An update group of one family.
@@ -109,6 +123,11 @@ impl Group {
 
     pub(crate) fn member(&self, peer: PeerIdx) -> Option<&Member> {
         self.members.iter().find(|m| m.peer == peer)
+    }
+
+    /// The rules for what a member is sent on its own.
+    pub(crate) fn rules_for(&self, peer: PeerIdx) -> Rules {
+        Rules { draining: self.member(peer).is_some_and(|m| m.draining), ..self.rules.clone() }
     }
 
     /// How many members get the shared stream.

@@ -1,11 +1,12 @@
 //! What comes before the tables: who is there, and UPDATEs made into changes for the shards.
 //!
 //! One for all shards. It names the incarnations of peers, refuses what must not come in (loops, next hops that
-//! lead nowhere), and brings attributes into canonical form, once for all prefixes of a message.
+//! lead nowhere, leaks), and brings attributes into canonical form, once for all prefixes of a message.
 
 use std::sync::Arc;
 
-use bgp::attr::canonical::{self, Canonical, Summary};
+use bgp::attr::canonical::{self, Canonical, Summary, SummaryFlags};
+use bgp::attr::{code, flags};
 use bgp::nlri::Nlri;
 use bgp::update::{ReadContext, Update};
 use bgp::{Asn, NextHop, Verdict};
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 
 use crate::batch::{Batch, HashKey, WITHDRAW, shard_of};
 use crate::flow::Flow;
+use crate::otc;
 use crate::peers::{PeerIdx, PeerInfo};
 use crate::rib::Settings;
 use crate::slots::{Addr, V4, V6};
@@ -26,6 +28,8 @@ pub struct Applied {
     pub reflected: bool,
     /// It was handled as a withdrawal of its routes (RFC 7606 §2).
     pub treated_as_withdraw: bool,
+    /// It was refused because its routes are leaks (RFC 9234 §5).
+    pub leaked: bool,
 }
 
 #[derive(Debug)]
@@ -80,10 +84,10 @@ impl Intake {
         now: u64,
     ) -> Option<(Arc<PeerInfo>, Arc<Flow>)> {
         let known = self.peers.get_mut(peer.index())?.as_mut()?;
-        // All that a route's rank depends on.
+        // All that a route's rank depends on, and what it was marked for.
         let who = |i: &PeerInfo| {
-            let client = i.route_reflector_client;
-            (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, client)
+            let options = (i.route_reflector_client, i.graceful_shutdown, i.role);
+            (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, options)
         };
         if who(&known.info) != who(info) {
             return None;
@@ -142,6 +146,7 @@ impl Intake {
         } else {
             summary = canonical::write(&update.attributes, ctx, octets);
             applied = self.check(peer, Canonical::new(batch.octets_from(start)), &summary);
+            applied.leaked = self.only_to_customer(peer, batch, start, &mut summary);
         }
         let refused = applied != Applied::default();
         for (nlri, next_hop) in [(Some(&update.announced), update.next_hop), (mp, update.mp_next_hop)] {
@@ -166,6 +171,33 @@ impl Intake {
             .map_or(Applied::default(), |k| check(&k.info, [router_id, cluster_id], canonical, summary))
     }
 
+    /// Marks a route as one for customers only, where our role says so; says whether it is a leak.
+    fn only_to_customer(
+        &self,
+        peer: PeerIdx,
+        batch: &mut Batch,
+        start: usize,
+        summary: &mut Summary,
+    ) -> bool {
+        let Some((info, role)) = self.known(peer).and_then(|k| Some((&k.info, k.info.role?))) else {
+            return false;
+        };
+        let marked_by = match summary.flags.contains(SummaryFlags::HAS_OTC) {
+            true => Canonical::new(batch.octets_from(start)).only_to_customer(),
+            false => None,
+        };
+        match otc::received(role, info.remote_asn, marked_by) {
+            otc::Received::Unchanged => false,
+            otc::Received::Leak => true,
+            otc::Received::Mark => {
+                let (value, (_, octets)) = (info.remote_asn.to_be_bytes(), batch.canonical());
+                let (flags, code) = (flags::OPTIONAL_TRANSITIVE, code::ONLY_TO_CUSTOMER);
+                canonical::insert(octets, start, summary, flags, code, &value);
+                false
+            }
+        }
+    }
+
     fn is_ours(&self, peer: PeerIdx, next_hop: NextHop) -> bool {
         self.known(peer).is_some_and(|k| is_own(&k.info, next_hop))
     }
@@ -183,7 +215,7 @@ pub(crate) fn check(
     let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as);
     let reflected = summary.originator_id == Some(router_id)
         || summary.cluster_list_len > 0 && canonical.cluster_list().any(|id| id == cluster_id);
-    Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong }
+    Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong, leaked: false }
 }
 
 /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).

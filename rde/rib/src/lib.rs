@@ -10,7 +10,7 @@
 //! IPv6 plus its index entry, 8 octets a prefix in each update group. Attributes are held once per
 //! distinct set.
 //!
-//! RFC 4271 §3.2 and §9, RFC 4456, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997.
+//! RFC 4271 §3.2 and §9, RFC 4456, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997, RFC 8326, RFC 9234 §5.
 
 mod attrs;
 mod batch;
@@ -18,6 +18,7 @@ mod catchup;
 mod column;
 mod decide;
 mod default_route;
+mod drain;
 mod entry;
 mod export;
 mod family;
@@ -27,6 +28,7 @@ mod group;
 mod index;
 mod intake;
 mod octets;
+mod otc;
 mod pack;
 mod paths;
 mod peers;

@@ -6,7 +6,7 @@ use bgp::attr::{code, flags, write_attribute};
 
 use crate::attrs::Attrs;
 use crate::batch::{Change, HashKey, WITHDRAW};
-use crate::column::Column;
+use crate::column::{Column, Sent};
 use crate::family::{FamilyTable, Shared};
 use crate::peers::{PeerIdx, Peers};
 use crate::rib::Limits;
@@ -50,14 +50,14 @@ impl Table {
         if let Some(id) = self.table.slots.find(change.hash, change.addr, change.len) {
             self.column.mark(id);
             self.column.take();
-            self.column.set(id, attr, PeerIdx::LOCAL);
+            self.column.set(id, Sent { attr, ..Sent::NOTHING });
         }
     }
 
     fn withdraw(&mut self, flap: u32, n: u32) {
         let change = self.change(flap, n, WITHDRAW);
         if let Some(id) = self.table.slots.find(change.hash, change.addr, change.len) {
-            self.column.set(id, crate::attrs::AttrId::NONE, PeerIdx::LOCAL);
+            self.column.set(id, Sent::NOTHING);
         }
         assert!(self.table.withdraw(&mut self.shared, &change, None));
     }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use bgp::{Family, FamilySet, RemovePrivateAs};
+use bgp::attr::canonical::SummaryFlags;
+use bgp::{BgpRole, Family, FamilySet, RemovePrivateAs};
 
 use crate::flow::Flow;
 use crate::stale::Stale;
@@ -65,6 +66,12 @@ pub struct PeerInfo {
     pub add_path: FamilySet,
     /// The most paths of a prefix that it is sent there, 0 = all.
     pub add_path_max: u32,
+    /// Our role towards an external peer (RFC 9234 §4.1).
+    pub role: Option<BgpRole>,
+    /// GRACEFUL_SHUTDOWN makes a route of an external peer the last choice (RFC 8326 §4.1).
+    pub graceful_shutdown: bool,
+    /// The session with an external peer begins drained; [`Rib::drain`](crate::Rib::drain) is what changes that.
+    pub draining: bool,
     /// Whose prefixes are counted for limits.
     pub counted: Counted,
 }
@@ -92,6 +99,10 @@ pub(crate) struct Rank {
     pub(crate) external: bool,
     /// A client of ours as a route reflector.
     pub(crate) client: bool,
+    /// All its routes are the last choice.
+    pub(crate) last_choice: bool,
+    /// Those with GRACEFUL_SHUTDOWN are.
+    pub(crate) graceful_shutdown: bool,
     pub(crate) router_id: u32,
     pub(crate) address: u128,
 }
@@ -100,6 +111,12 @@ impl Rank {
     /// Learned from a peer of our own AS.
     pub(crate) fn internal(self) -> bool {
         !self.local && !self.external
+    }
+
+    /// Whether a route with these marks is the last choice.
+    #[inline]
+    pub(crate) fn is_last_choice(&self, flags: SummaryFlags) -> bool {
+        self.last_choice || self.graceful_shutdown && flags.contains(SummaryFlags::GRACEFUL_SHUTDOWN)
     }
 }
 
@@ -169,6 +186,9 @@ impl Peers {
             default_originate: false,
             add_path: FamilySet::EMPTY,
             add_path_max: 0,
+            role: None,
+            graceful_shutdown: false,
+            draining: false,
             counted: Counted::default(),
         };
         let identifiers = [router_id, cluster_id];
@@ -186,6 +206,8 @@ impl Peers {
             local: info.label.is_none(),
             external: info.external(),
             client: info.route_reflector_client && !info.external(),
+            last_choice: info.draining && info.external(),
+            graceful_shutdown: info.graceful_shutdown && info.external(),
             router_id: info.router_id,
             address,
         };
@@ -248,9 +270,22 @@ impl Peers {
         self.list.get_mut(usize::from(idx.0)).and_then(Option::as_mut)
     }
 
+    /// Makes all routes of an external peer the last choice, or not any more; says whether that is a change.
+    pub(crate) fn set_last_choice(&mut self, idx: PeerIdx, on: bool) -> bool {
+        let changes = |p: &&mut Peer| !p.gone && p.rank.external && p.rank.last_choice != on;
+        self.get_mut(idx).filter(changes).map(|p| p.rank.last_choice = on).is_some()
+    }
+
     pub(crate) fn rank(&self, idx: PeerIdx) -> Rank {
-        const NOBODY: Rank =
-            Rank { local: false, external: false, client: false, router_id: u32::MAX, address: u128::MAX };
+        const NOBODY: Rank = Rank {
+            local: false,
+            external: false,
+            client: false,
+            last_choice: false,
+            graceful_shutdown: false,
+            router_id: u32::MAX,
+            address: u128::MAX,
+        };
         self.get(idx).map_or(NOBODY, |p| p.rank)
     }
 

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::attrs::AttrId;
 use crate::column::Sent;
+use crate::export;
 use crate::family::{FamilyTable, Shared};
 use crate::group::Group;
 use crate::paths::Path;
@@ -259,7 +260,7 @@ impl<A: Addr> View<'_, A> {
             ),
             QueryTable::AdjRibOut(to) => {
                 let Some((group, sent)) = advertised(self.table, id, to) else { return };
-                found.extend(sent.filter_map(|entry| self.sent(prefix, group, entry)));
+                found.extend(sent.filter_map(|entry| self.sent(prefix, group, to, entry)));
             }
         }
     }
@@ -267,9 +268,14 @@ impl<A: Addr> View<'_, A> {
     fn path(&self, prefix: IpNet, path: &Path) -> Option<RouteKey> {
         let peer = self.shared.peers.get(path.peer)?;
         // Attributes lie anywhere in memory: only who asks for some pays for that.
-        let matches =
-            !self.query.asks_for_attributes() || self.matches(self.shared.attrs.canonical(path.attr));
-        matches.then_some(RouteKey {
+        let matches = || {
+            let canonical = self.shared.attrs.canonical(path.attr);
+            match self.query.table == QueryTable::LocRib && self.shared.is_last_choice(path) {
+                true => self.matches(Canonical::new(&export::last_choice(canonical))),
+                false => self.matches(canonical),
+            }
+        };
+        (!self.query.asks_for_attributes() || matches()).then_some(RouteKey {
             family: A::FAMILY,
             prefix,
             peer: peer.info.label,
@@ -277,23 +283,19 @@ impl<A: Addr> View<'_, A> {
         })
     }
 
-    fn sent(&self, prefix: IpNet, group: &Group, entry: Advertised) -> Option<RouteKey> {
+    fn sent(&self, prefix: IpNet, group: &Group, to: PeerIdx, entry: Advertised) -> Option<RouteKey> {
         let source = self.shared.peers.get(entry.source)?;
         let key = RouteKey { family: A::FAMILY, prefix, peer: source.info.label, path_id: entry.id };
         if !self.query.asks_for_attributes() {
             return Some(key);
         }
+        // What was sent is asked for: our own AS is the origin of what is injected without a path, and communities
+        // may have been added.
         let canonical = self.shared.attrs.canonical(entry.attr);
-        let matches = if self.query.origin_asn == 0 {
-            self.matches(canonical)
-        } else {
-            // Our own AS is the origin of what is injected without a path.
-            let next_hop = self.shared.attrs.next_hop(entry.attr);
-            let treatment = group.treatment(self.shared, entry.sent());
-            let out = group.rules.outgoing(canonical, treatment, next_hop);
-            self.matches(Canonical::new(&out.attributes))
-        };
-        matches.then_some(key)
+        let next_hop = self.shared.attrs.next_hop(entry.attr);
+        let treatment = group.treatment(self.shared, entry.sent());
+        let out = group.rules_for(to).outgoing(canonical, treatment, next_hop);
+        self.matches(Canonical::new(&out.attributes)).then_some(key)
     }
 
     fn matches(&self, canonical: Canonical<'_>) -> bool {
@@ -310,6 +312,7 @@ impl<A: Addr> View<'_, A> {
 struct Advertised {
     attr: AttrId,
     source: PeerIdx,
+    last_choice: bool,
     /// The identifier that its source gave it, where that is known.
     path_id: Option<u32>,
     /// Ours, 0 where the peer takes one path a prefix.
@@ -318,7 +321,7 @@ struct Advertised {
 
 impl Advertised {
     fn sent(&self) -> Sent {
-        Sent { attr: self.attr, source: self.source, dirty: false }
+        Sent { attr: self.attr, source: self.source, last_choice: self.last_choice, dirty: false }
     }
 
     fn is(&self, path: &Path) -> bool {
@@ -343,10 +346,12 @@ fn advertised<A: Addr>(
     let several = paths.into_iter().flat_map(move |p| p.of(slot, to)).map(|p| Advertised {
         attr: p.attr,
         source: p.source,
+        last_choice: p.last_choice,
         path_id: Some(p.path_id),
         id: p.id,
     });
-    let one = Advertised { attr: entry.attr, source: entry.source, path_id: None, id: 0 };
+    let Sent { attr, source, last_choice, .. } = entry;
+    let one = Advertised { attr, source, last_choice, path_id: None, id: 0 };
     let one = (paths.is_none() && entry.source != to).then_some(one);
     Some((group, several.chain(one)))
 }
@@ -367,7 +372,7 @@ pub(crate) fn find<A: Addr>(
         let entry = sent.find(|e| e.id == key.path_id && is_from(e))?;
         let treatment = group.treatment(shared, entry.sent());
         let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment)?;
-        let out = group.rules.outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
+        let out = group.rules_for(to).outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
         let best = paths.first().is_some_and(|p| entry.is(p));
         let (attributes, next_hop) = (out.attributes, out.next_hop);
         return Some(Found { key: *key, best, stale: false, attributes, next_hop });
@@ -376,11 +381,13 @@ pub(crate) fn find<A: Addr>(
         p.path_id == key.path_id && shared.peers.get(p.peer).is_some_and(|q| q.info.label == key.peer)
     })?;
     let path = paths.get(at)?;
+    let canonical = shared.attrs.canonical(path.attr);
+    let last_choice = which == QueryTable::LocRib && shared.is_last_choice(path);
     Some(Found {
         key: *key,
         best: at == 0,
         stale: shared.peers.stale(path.peer, A::FAMILY).is_stale(path.mark),
-        attributes: shared.attrs.canonical(path.attr).as_bytes().to_vec(),
+        attributes: if last_choice { export::last_choice(canonical) } else { canonical.as_bytes().to_vec() },
         next_hop: shared.attrs.next_hop(path.attr),
     })
 }

@@ -114,9 +114,9 @@ impl Counters {
 /// A shard of the tables, or all of them.
 #[derive(Debug)]
 pub struct Rib {
-    shared: Shared,
-    v4: FamilyTable<V4>,
-    v6: FamilyTable<V6>,
+    pub(crate) shared: Shared,
+    pub(crate) v4: FamilyTable<V4>,
+    pub(crate) v6: FamilyTable<V6>,
     scratch: Scratch,
     /// Handles of a batch's attribute sets, as far as they were met.
     interned: Vec<AttrId>,
@@ -524,9 +524,9 @@ impl<A: Addr> FamilyTable<A> {
         let at = found.unwrap_or(self.groups.len() - 1);
         if let Some(group) = self.groups.get_mut(at) {
             let catch_up = Some(Box::<CatchUp>::default());
-            let reported = counted.then_some(0);
+            let (draining, reported) = (shared.peers.rank(peer).last_choice, counted.then_some(0));
             let (end_of_rib_due, refreshing) = (true, false);
-            group.members.push(Member { peer, catch_up, end_of_rib_due, refreshing, reported });
+            group.members.push(Member { peer, catch_up, draining, end_of_rib_due, refreshing, reported });
         }
         made
     }

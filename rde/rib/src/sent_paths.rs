@@ -23,6 +23,8 @@ pub(crate) struct SentPath {
     pub(crate) path_id: u32,
     /// Who it is from: the one member that does not have it.
     pub(crate) source: PeerIdx,
+    /// It was sent as the last choice (RFC 8326 §4.2).
+    pub(crate) last_choice: bool,
 }
 
 impl SentPath {
@@ -33,7 +35,7 @@ impl SentPath {
 
     /// As a column has it.
     pub(crate) fn as_sent(&self) -> Sent {
-        Sent { attr: self.attr, source: self.source, dirty: false }
+        Sent { attr: self.attr, source: self.source, last_choice: self.last_choice, dirty: false }
     }
 }
 
@@ -184,6 +186,7 @@ mod tests {
                 id: 1,
                 path_id: 0,
                 source: PeerIdx(source),
+                last_choice: false,
             };
             sources.into_iter().enumerate().map(path).collect()
         })
@@ -221,7 +224,8 @@ mod tests {
         let mut paths = SentPaths::new(0);
         assert_eq!((paths.next_id(&[]), paths.next_id(&[])), (1, 2));
         paths.last_id = u32::MAX - 1;
-        let path = |id| SentPath { attr: AttrId(1), id, path_id: 0, source: PeerIdx(1) };
+        let source = PeerIdx(1);
+        let path = |id| SentPath { attr: AttrId(1), id, path_id: 0, source, last_choice: false };
         let ids = [paths.next_id(&[]), paths.next_id(&[path(1), path(2)])];
         assert_eq!(ids, [u32::MAX, 3], "after so many, those that are in use are left out");
     }

@@ -41,7 +41,10 @@ impl Group {
     ) -> u32 {
         let wanted = match self.default_route.filter(|d| d.slot == slot) {
             // The only path, and one that stays.
-            Some(d) => smallvec![SentPath { attr: d.attr, id: 0, path_id: 0, source: PeerIdx::LOCAL }],
+            Some(d) => {
+                let (source, last_choice) = (PeerIdx::LOCAL, false);
+                smallvec![SentPath { attr: d.attr, id: 0, path_id: 0, source, last_choice }]
+            }
             None => self.wanted_paths::<A>(shared, paths),
         };
         let Some(store) = &mut self.paths else { return 0 };
@@ -71,9 +74,9 @@ impl Group {
             release(shared, &store.replace(slot, new.into_boxed_slice()));
         }
         // The column only says that there is something: the references are the list's.
-        let Sent { attr, source, .. } = first.map_or(Sent::NOTHING, |p| p.as_sent());
-        self.column.set(slot, attr, source);
-        match (had, attr.is_some()) {
+        let new = first.map_or(Sent::NOTHING, |p| p.as_sent());
+        self.column.set(slot, new);
+        match (had, new.attr.is_some()) {
             (false, true) => slots.hold(slot),
             (true, false) => scratch.let_go.push(slot),
             _ => {}
@@ -85,7 +88,10 @@ impl Group {
     /// not from itself, as far as there are any.
     fn wanted_paths<A: Addr>(&self, shared: &Shared, paths: &[Path]) -> SmallVec<[SentPath; 8]> {
         let limit = self.paths.as_ref().map_or(0, |p| p.limit);
-        let sent = |p: &Path| SentPath { attr: p.attr, id: 0, path_id: p.path_id, source: p.peer };
+        let sent = |p: &Path| {
+            let last_choice = shared.is_last_choice(p);
+            SentPath { attr: p.attr, id: 0, path_id: p.path_id, source: p.peer, last_choice }
+        };
         if paths.len() <= limit {
             return paths.iter().filter(|p| self.may_have::<A>(shared, p)).map(sent).collect();
         }
@@ -138,7 +144,7 @@ impl Group {
         for (at, (path, was)) in new.iter().zip(&before.was).enumerate() {
             let then = was.filter(|w| *w < limit);
             match then {
-                Some(w) if at < limit && before.attr(w) == path.attr => {}
+                Some(w) if at < limit && before.is_same(w, path) => {}
                 _ if at < limit => common(path.attr, path),
                 Some(_) => common(AttrId::NONE, path),
                 None => {}
@@ -162,7 +168,7 @@ impl Group {
                 // What it has when the common messages are out: these took back what all had.
                 let has = was.filter(|w| (limit..then).contains(w));
                 match has {
-                    Some(w) if at < now && before.attr(w) == path.attr => {}
+                    Some(w) if at < now && before.is_same(w, path) => {}
                     _ if at < now => add(To::Only(member), path.attr, path),
                     Some(_) => add(To::Only(member), AttrId::NONE, path),
                     None => {}
@@ -214,8 +220,9 @@ impl<'a> Before<'a> {
         Before { list, was, gone }
     }
 
-    fn attr(&self, at: usize) -> AttrId {
-        self.list.get(at).map_or(AttrId::NONE, |p| p.attr)
+    /// Whether what was sent in this place is what a path says now.
+    fn is_same(&self, at: usize, path: &SentPath) -> bool {
+        self.list.get(at).is_some_and(|p| p.attr == path.attr && p.last_choice == path.last_choice)
     }
 }
 

@@ -47,6 +47,8 @@ enum Event {
     Sweep(usize, bool),
     /// Its paths are looked at again.
     Reevaluate(usize),
+    /// The session with a peer is about to be shut down, or not any more.
+    Drain(usize, bool),
     /// A peer stops or goes on reading.
     Reads(usize, bool),
     /// So many steps of work.
@@ -71,6 +73,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(peer, v6, loses)| Event::Anew { peer, v6, loses }),
         1 => (peer.clone(), any::<bool>()).prop_map(|(p, v6)| Event::Sweep(p, v6)),
         1 => peer.clone().prop_map(Event::Reevaluate),
+        2 => (peer.clone(), any::<bool>()).prop_map(|(p, on)| Event::Drain(p, on)),
         2 => (peer, any::<bool>()).prop_map(|(p, on)| Event::Reads(p, on)),
         5 => (1..4_u8).prop_map(Event::Work),
     ]
@@ -88,6 +91,7 @@ fn happen(world: &mut World, event: &Event) {
         Event::Anew { peer, v6, loses } => world.anew(peer, v6, loses),
         Event::Sweep(p, v6) => world.sweep(p, v6),
         Event::Reevaluate(p) => world.reevaluate(p),
+        Event::Drain(p, on) => world.drain(p, on),
         Event::Reads(p, on) => world.reads(p, on),
         Event::Work(n) => (0..n).for_each(|_| {
             world.work();

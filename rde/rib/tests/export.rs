@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use bgp::attr::{code, flags, write_attribute};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, parse};
-use bgp::{Family, FamilySet, NextHop};
+use bgp::{BgpRole, Family, FamilySet, NextHop};
 use rib::{Limits, PeerIdx, PeerInfo, Settings, Sink, Target};
 use tables::Tables;
 
@@ -73,6 +73,9 @@ fn peer(asn: u32) -> PeerInfo {
         default_originate: false,
         add_path: FamilySet::EMPTY,
         add_path_max: 0,
+        role: None,
+        graceful_shutdown: true,
+        draining: false,
         counted: rib::Counted::default(),
     }
 }
@@ -439,4 +442,142 @@ fn a_configured_default_route_is_the_only_one_where_several_paths_are_sent() {
     (0..2).for_each(|id| assert!(rib.withdraw_injected(net.into(), id)));
     while rib.work(0, &mut wire) {}
     assert_eq!(rib.counters(), rib::Counters::default());
+}
+
+const OTC: u8 = code::ONLY_TO_CUSTOMER;
+
+fn with_role(asn: u32, role: BgpRole) -> PeerInfo {
+    PeerInfo { role: Some(role), ..peer(asn) }
+}
+
+fn marked(by: u32) -> (u8, u8, Vec<u8>) {
+    (flags::OPTIONAL_TRANSITIVE, OTC, by.to_be_bytes().to_vec())
+}
+
+fn local_pref(n: u32) -> (u8, u8, Vec<u8>) {
+    (flags::WELL_KNOWN, code::LOCAL_PREF, n.to_be_bytes().to_vec())
+}
+
+fn communities(list: &[u32]) -> (u8, u8, Vec<u8>) {
+    let value = list.iter().flat_map(|c| c.to_be_bytes()).collect();
+    (flags::OPTIONAL_TRANSITIVE, code::COMMUNITIES, value)
+}
+
+#[test]
+fn rfc9234_5_routes_are_marked_on_receipt_and_leaks_are_not_used() {
+    use BgpRole::{Customer, Peer, Provider, Rs, RsClient};
+    // What we are to AS 65001, who has marked its route, and what we have then: no route, or one marked by.
+    type Marked = Option<u32>;
+    let cases: [(Option<BgpRole>, Marked, Option<Marked>); 17] = [
+        (Some(Provider), None, Some(None)),
+        (Some(Provider), Some(65001), None),
+        (Some(Provider), Some(64500), None),
+        (Some(Rs), None, Some(None)),
+        (Some(Rs), Some(65001), None),
+        (Some(Rs), Some(64500), None),
+        (Some(Customer), None, Some(Some(65001))),
+        (Some(Customer), Some(65001), Some(Some(65001))),
+        (Some(Customer), Some(64500), Some(Some(64500))),
+        (Some(RsClient), None, Some(Some(65001))),
+        (Some(RsClient), Some(64500), Some(Some(64500))),
+        (Some(Peer), None, Some(Some(65001))),
+        (Some(Peer), Some(65001), Some(Some(65001))),
+        (Some(Peer), Some(64500), None),
+        (None, None, Some(None)),
+        (None, Some(64500), Some(Some(64500))),
+        (None, Some(65001), Some(Some(65001))),
+    ];
+    for (role, by, expected) in cases {
+        let from = PeerInfo { role, ..peer(65001) };
+        let mark: Vec<_> = by.map(marked).into_iter().collect();
+        // Within the AS it goes on unchanged.
+        let list = sent_from(from, peer(65000), &mark);
+        let got = list.map(|l| value(&l, OTC).cloned());
+        assert_eq!(got, expected.map(|by| by.map(marked)), "{role:?}, marked by {by:?}");
+    }
+}
+
+#[test]
+fn rfc9234_5_routes_are_marked_or_kept_back_on_sending() {
+    use BgpRole::{Customer, Peer, Provider, Rs, RsClient};
+    // What we are to AS 65002, and what it gets of a route that is not marked, and of one that is.
+    for (role, plain, of_marked) in [
+        (Some(Provider), Some(Some(65000)), Some(Some(64500))),
+        (Some(Rs), Some(Some(65000)), Some(Some(64500))),
+        (Some(Peer), Some(Some(65000)), None),
+        (Some(Customer), Some(None), None),
+        (Some(RsClient), Some(None), None),
+        (None, Some(None), Some(Some(64500))),
+    ] {
+        for (mark, expected) in [(vec![], plain), (vec![marked(64500)], of_marked)] {
+            for from in [peer(65000), peer(65001)] {
+                let mut mark = mark.clone();
+                mark.extend((!from.external()).then(|| local_pref(100)));
+                let list = sent_from(from, PeerInfo { role, ..peer(65002) }, &mark);
+                let got = list.map(|l| value(&l, OTC).cloned());
+                assert_eq!(got, expected.map(|by| by.map(marked)), "{role:?} {mark:?}");
+            }
+        }
+    }
+    // RFC 9234 §6: the AS that we are to the peer.
+    let to = PeerInfo { local_asn: 64999, ..with_role(65002, Provider) };
+    assert_eq!(value(&sent(to, &[]).unwrap(), OTC), Some(&marked(64999)));
+}
+
+#[test]
+fn what_is_added_stands_in_the_order_of_types() {
+    let transitive = flags::OPTIONAL_TRANSITIVE;
+    let more = [(transitive, code::LARGE_COMMUNITY, vec![1; 12]), (transitive, 200, vec![1])];
+    let codes = |list: &[(u8, u8, Vec<u8>)]| list.iter().map(|(_, c, _)| *c).collect::<Vec<_>>();
+    // Added on receipt, on sending, and towards a speaker that needs AS4_PATH.
+    let received = sent_from(with_role(65001, BgpRole::Customer), peer(65000), &more).unwrap();
+    assert_eq!(codes(&received), [1, 2, 3, 5, 32, 35, 200]);
+    let old = PeerInfo { four_octet_as: false, ..with_role(65002, BgpRole::Provider) };
+    assert_eq!(codes(&sent(old.clone(), &more).unwrap()), [1, 2, 3, 17, 32, 35, 200]);
+    assert_eq!(codes(&sent(old, &[]).unwrap()), [1, 2, 3, 17, 35]);
+    let going = [communities(&[0xffff_0000])];
+    let last_choice = sent(peer(65000), &going).unwrap();
+    assert_eq!(codes(&last_choice), [1, 2, 3, 5, 8]);
+}
+
+#[test]
+fn rfc3765_nopeer_keeps_a_route_from_those_that_are_known_to_be_peers() {
+    let nopeer = [communities(&[0xffff_ff04])];
+    for role in BgpRole::ALL {
+        assert_eq!(sent(with_role(65002, role), &nopeer).is_some(), role != BgpRole::Peer, "{role}");
+    }
+    for asn in [65000, 65002] {
+        assert!(sent(peer(asn), &nopeer).is_some());
+    }
+}
+
+#[test]
+fn rfc7999_3_2_what_another_as_wants_dropped_goes_no_further() {
+    let blackhole = [communities(&[0xfde9_0064, 0xffff_029a])];
+    assert_eq!(sent(peer(65002), &blackhole), None);
+    // Routers of our own AS are told that it stays here.
+    let list = sent(peer(65000), &blackhole).unwrap();
+    assert_eq!(value(&list, code::COMMUNITIES), Some(&communities(&[0xfde9_0064, 0xffff_029a, 0xffff_ff01])));
+    // A route server passes it on between its clients, as it is; what our own AS wants dropped goes out.
+    let list = sent(client(), &blackhole).unwrap();
+    assert_eq!(value(&list, code::COMMUNITIES), blackhole.first());
+    let [ours] = blackhole.clone();
+    let list = sent_from(peer(65000), peer(65002), &[local_pref(100), ours]).unwrap();
+    assert_eq!(value(&list, code::COMMUNITIES), blackhole.first());
+}
+
+#[test]
+fn rfc8326_4_1_graceful_shutdown_makes_a_route_of_an_external_peer_the_last_choice() {
+    let going = communities(&[0xfde9_0064, 0xffff_0000]);
+    let got = |list: Vec<(u8, u8, Vec<u8>)>| value(&list, code::LOCAL_PREF).cloned();
+    assert_eq!(got(sent(peer(65000), std::slice::from_ref(&going)).unwrap()), Some(local_pref(0)));
+    assert_eq!(got(sent(peer(65000), &[communities(&[0xfde9_0064])]).unwrap()), Some(local_pref(100)));
+    let off = PeerInfo { graceful_shutdown: false, ..peer(65001) };
+    assert_eq!(
+        got(sent_from(off, peer(65000), std::slice::from_ref(&going)).unwrap()),
+        Some(local_pref(100))
+    );
+    // The community goes on; what an internal peer says of LOCAL_PREF is what counts there.
+    let list = sent_from(peer(65000), peer(65002), &[local_pref(200), going.clone()]).unwrap();
+    assert_eq!(value(&list, code::COMMUNITIES), Some(&going));
 }

@@ -49,6 +49,8 @@ enum Event {
     },
     /// Its routes are looked at again.
     Reevaluate(usize),
+    /// The session with a peer is about to be shut down, or not any more.
+    Drain(usize, bool),
     /// A peer stops or goes on reading.
     Reads(usize, bool),
     /// So many steps of work.
@@ -71,6 +73,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(peer, v6, loses)| Event::Anew { peer, v6, loses }),
         1 => (peer.clone(), any::<bool>()).prop_map(|(peer, v6)| Event::Sweep { peer, v6 }),
         1 => peer.clone().prop_map(Event::Reevaluate),
+        2 => (peer.clone(), any::<bool>()).prop_map(|(p, on)| Event::Drain(p, on)),
         2 => (peer, any::<bool>()).prop_map(|(p, on)| Event::Reads(p, on)),
         5 => (1..4u8).prop_map(Event::Work),
     ]
@@ -82,9 +85,10 @@ proptest! {
     #[test]
     fn every_peer_has_what_it_should_have(
         shards in prop::sample::select(&[1, 4][..]),
+        roles: bool,
         events in prop::collection::vec(event(), 1..120),
     ) {
-        let mut world = World::new(shards);
+        let mut world = World::new(shards, roles);
         for event in events {
             match event {
                 Event::Up(p) => world.up(p),
@@ -97,6 +101,7 @@ proptest! {
                 Event::Anew { peer, v6, loses } => world.anew(peer, v6, loses),
                 Event::Sweep { peer, v6 } => world.sweep(peer, v6),
                 Event::Reevaluate(p) => world.reevaluate(p),
+                Event::Drain(p, on) => world.drain(p, on),
                 Event::Reads(p, on) => world.reads(p, on),
                 Event::Work(n) => (0..n).for_each(|_| { world.work(); }),
             }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
 mod add_path;
+mod drain;
 mod errors;
 mod limits;
 mod refresh;
@@ -456,6 +457,8 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         treated_as_withdraw: 1,
         attributes_discarded: 0,
         paths_refused: 0,
+        route_leaks: 0,
+        draining: false,
         stale: [0; 4],
         restart: None,
         restarts_expired: 0,

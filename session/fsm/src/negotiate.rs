@@ -1,10 +1,10 @@
 //! What two OPENs agree on: RFC 4271 §6.2, RFC 4760 §8, RFC 5492 §3, RFC 6286 §2, RFC 6793 §4, RFC 7313 §4,
-//! RFC 7607, RFC 7911 §4 and §5, RFC 8654, RFC 8950; graceful restart in `restart`.
+//! RFC 7607, RFC 7911 §4 and §5, RFC 8654, RFC 8950, RFC 9234 §4; graceful restart in `restart`.
 
 use bgp::capability::{AddPathMode, Capability};
 use bgp::notification::{Notification, code, open_error};
 use bgp::open::{Open, VERSION};
-use bgp::{Afi, Asn, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
+use bgp::{Afi, Asn, BgpRole, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
 
 use crate::restart::{self, Restart};
 use crate::settings::{HoldTime, Settings};
@@ -42,6 +42,16 @@ pub struct Session {
     pub capabilities: Vec<Capability>,
 }
 
+impl Session {
+    /// What the peer announces as its role (RFC 9234 §4.1): its name, a number where that is not assigned,
+    /// empty where it announces none.
+    pub fn peer_role(&self) -> String {
+        let value = roles(&self.capabilities).next();
+        let name = |value| BgpRole::from_value(value).map_or_else(|| value.to_string(), |r| r.to_string());
+        value.map(name).unwrap_or_default()
+    }
+}
+
 /// An OPEN that is refused: what to send, and why in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{notification}: {detail}")]
@@ -76,6 +86,7 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
         let list = settings.families.iter().map(|f| (f.afi(), f.safi(), mode)).collect();
         capabilities.push(Capability::AddPath(list));
     }
+    capabilities.extend(role_of(settings).map(|role| Capability::Role(role as u8)));
     let graceful = |time| restart::capability(settings.families, time, restarted);
     capabilities.extend(settings.restart_time.map(graceful));
     Open {
@@ -90,11 +101,12 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
 /// Checks the body of the peer's OPEN and computes what was agreed on.
 ///
 /// # Errors
-/// OPEN Message Error with the subcode and data of RFC 4271 §6.2, RFC 5492 §5 and RFC 6286 §2.2.
+/// OPEN Message Error with the subcode and data of RFC 4271 §6.2, RFC 5492 §5, RFC 6286 §2.2 and RFC 9234 §4.2.
 pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
     let open = Open::decode(body)
         .map_err(|notification| Refusal { notification, detail: "the OPEN is malformed".to_owned() })?;
     check_identity(settings, &open)?;
+    check_role(settings, &open)?;
     let hold_time = HoldTime::new(open.hold_time)
         .ok_or_else(|| refuse(open_error::UNACCEPTABLE_HOLD_TIME, format!("{} s", open.hold_time)))?;
     let theirs = families_of(&open);
@@ -151,6 +163,46 @@ fn check_identity(settings: &Settings, open: &Open) -> Result<(), Refusal> {
         return Err(refuse(open_error::BAD_BGP_IDENTIFIER, detail));
     }
     Ok(())
+}
+
+/// Our role. There are none within an AS (RFC 9234 §4).
+fn role_of(settings: &Settings) -> Option<BgpRole> {
+    settings.role.filter(|_| !settings.is_internal())
+}
+
+/// What a speaker announces as its role, once for each time that it does.
+fn roles(capabilities: &[Capability]) -> impl Iterator<Item = u8> {
+    capabilities.iter().filter_map(|c| match c {
+        Capability::Role(value) => Some(*value),
+        _ => None,
+    })
+}
+
+/// Roles must fit together, where both sides announce one (RFC 9234 §4.2).
+fn check_role(settings: &Settings, open: &Open) -> Result<(), Refusal> {
+    if settings.is_internal() {
+        return Ok(());
+    }
+    let mismatch = |detail: String| Err(refuse(open_error::ROLE_MISMATCH, detail));
+    let shown = |value: u8| Capability::Role(value).to_string();
+    let mut theirs = roles(&open.capabilities);
+    let first = theirs.next();
+    if let Some(other) = theirs.find(|value| Some(*value) != first) {
+        return mismatch(format!(
+            "the peer announces {} and {}",
+            first.map(shown).unwrap_or_default(),
+            shown(other)
+        ));
+    }
+    match (role_of(settings), first) {
+        (Some(ours), None) if settings.role_strict => {
+            mismatch(format!("the peer announces no role, ours is {ours}"))
+        }
+        (Some(ours), Some(value)) if value != ours.counterpart() as u8 => {
+            mismatch(format!("the peer announces {}, ours is {ours}", shown(value)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The families that a peer announces. IPv4 unicast is implied only where it announces none at all,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bgp::capability::AddPathMode;
-use bgp::{Asn, FamilySet, RouterId};
+use bgp::{Asn, BgpRole, FamilySet, RouterId};
 
 use crate::limit::PrefixLimits;
 
@@ -110,6 +110,10 @@ pub struct Settings {
     pub families: FamilySet,
     /// What to offer of add-path, for each of them.
     pub add_path: AddPath,
+    /// Our role towards an external peer (RFC 9234 §4.1).
+    pub role: Option<BgpRole>,
+    /// With a role: a peer that announces none is refused (RFC 9234 §4.2).
+    pub role_strict: bool,
     /// How long we may be away over a restart, in seconds (RFC 4724 §3); `None`: no graceful restart.
     pub restart_time: Option<u16>,
     /// Never connect, only accept.
@@ -130,8 +134,8 @@ impl Settings {
     /// OPEN carries or checks, or prefixes are to be counted that were not.
     pub fn needs_reset(&self, new: &Settings) -> bool {
         let opened = |s: &Settings| {
-            let (hold_time, families) = (s.hold_time, s.families);
-            (s.local_asn, s.router_id, s.remote_asn, hold_time, families, s.add_path, s.restart_time)
+            let extensions = (s.add_path, s.restart_time, s.role, s.role_strict);
+            (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, extensions)
         };
         opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
     }
@@ -149,6 +153,8 @@ impl Default for Settings {
             send_hold: SendHold::Standard,
             families: FamilySet::EMPTY.with(bgp::Family::Ipv4Unicast),
             add_path: AddPath::default(),
+            role: None,
+            role_strict: false,
             restart_time: None,
             passive: false,
             connect_retry: Duration::from_secs(5),

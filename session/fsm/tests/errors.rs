@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bgp::capability::{AddPathMode, Capability};
-use bgp::{Afi, Family, FamilySet, RouterId, Safi};
+use bgp::{Afi, BgpRole, Family, FamilySet, RouterId, Safi};
 use common::*;
 use fsm::{AddPath, ConnId, HoldTime, Input, Outgoing, Output, Peer, SendHold, Settings, State};
 
@@ -444,4 +444,107 @@ fn an_accepted_connection_is_answered_while_our_own_attempt_is_pending() {
     let outputs = receive(&mut peer, now, 0, KEEPALIVE, &[]);
     assert!(outputs.contains(&Output::Abandon { attempt: 1 }));
     assert_eq!(peer.state(), State::Established);
+}
+
+/// Our role, its counterpart (RFC 9234 §4.2, table 2).
+const ROLES: [(BgpRole, BgpRole); 5] = [
+    (BgpRole::Provider, BgpRole::Customer),
+    (BgpRole::Customer, BgpRole::Provider),
+    (BgpRole::Rs, BgpRole::RsClient),
+    (BgpRole::RsClient, BgpRole::Rs),
+    (BgpRole::Peer, BgpRole::Peer),
+];
+
+/// The peer's OPEN with these role capabilities.
+fn open_with_roles(roles: &[u8]) -> Vec<u8> {
+    let mut open = peer_open();
+    open.capabilities.extend(roles.iter().map(|r| Capability::Role(*r)));
+    body(&open)
+}
+
+#[test]
+fn rfc9234_4_1_the_role_is_announced_to_external_peers_once() {
+    let announced = |settings: &Settings| {
+        let open = fsm::negotiate::our_open(settings, false);
+        let wire = body(&open);
+        let read = bgp::open::Open::decode(&wire).unwrap();
+        let roles = read.capabilities.iter().filter(|c| c.code() == 9).cloned();
+        roles.collect::<Vec<_>>()
+    };
+    for (role, value) in [
+        (BgpRole::Provider, 0),
+        (BgpRole::Rs, 1),
+        (BgpRole::RsClient, 2),
+        (BgpRole::Customer, 3),
+        (BgpRole::Peer, 4),
+    ] {
+        let external = Settings { role: Some(role), ..settings() };
+        assert_eq!(announced(&external), [Capability::Role(value)]);
+        let internal = Settings { remote_asn: external.local_asn, ..external };
+        assert_eq!(announced(&internal), []);
+    }
+    assert_eq!(announced(&settings()), []);
+}
+
+#[test]
+fn rfc9234_4_2_roles_that_do_not_correspond_are_refused() {
+    let now = Instant::now();
+    for (ours, right) in ROLES {
+        let with_role = Settings { role: Some(ours), ..settings() };
+        for theirs in 0..=5 {
+            let open = open_with_roles(&[theirs]);
+            if theirs == right as u8 {
+                let mut peer = accepted(with_role.clone(), now);
+                receive(&mut peer, now, 0, OPEN, &open);
+                receive(&mut peer, now, 0, KEEPALIVE, &[]);
+                assert_eq!(peer.established().map(|(_, s)| s.peer_role()), Some(right.to_string()));
+            } else {
+                println!("{ours} and {theirs}");
+                expect_refused(accepted(with_role.clone(), now), now, OPEN, &open, (2, 11, &[]));
+            }
+        }
+    }
+}
+
+#[test]
+fn rfc9234_4_2_a_peer_without_a_role_is_refused_in_strict_mode_only() {
+    let now = Instant::now();
+    let plain = body(&peer_open());
+    for (ours, _) in ROLES {
+        let lenient = Settings { role: Some(ours), ..settings() };
+        let strict = Settings { role_strict: true, ..lenient.clone() };
+        assert!(lenient.needs_reset(&strict), "a session that it would refuse must not stay");
+        expect_refused(accepted(strict, now), now, OPEN, &plain, (2, 11, &[]));
+        let mut peer = accepted(lenient, now);
+        receive(&mut peer, now, 0, OPEN, &plain);
+        assert_eq!(peer.state(), State::OpenConfirm);
+    }
+    // Who has no role takes any, also one that is not assigned.
+    for theirs in [0, 4, 200] {
+        let mut peer = accepted(settings(), now);
+        receive(&mut peer, now, 0, OPEN, &open_with_roles(&[theirs]));
+        assert_eq!(peer.state(), State::OpenConfirm);
+    }
+}
+
+#[test]
+fn rfc9234_4_2_several_roles_count_as_one_where_they_are_equal_and_are_refused_where_not() {
+    let now = Instant::now();
+    let customer = Settings { role: Some(BgpRole::Customer), ..settings() };
+    let mut peer = accepted(customer.clone(), now);
+    receive(&mut peer, now, 0, OPEN, &open_with_roles(&[0, 0, 0]));
+    assert_eq!(peer.state(), State::OpenConfirm);
+    // The right one first, last, among others; and where we have no role of our own.
+    for roles in [&[0, 3][..], &[3, 0], &[0, 0, 4]] {
+        for ours in [customer.clone(), settings()] {
+            expect_refused(accepted(ours, now), now, OPEN, &open_with_roles(roles), (2, 11, &[]));
+        }
+    }
+    // Within an AS roles mean nothing.
+    let internal = Settings { remote_asn: settings().local_asn, ..settings() };
+    let mut open = peer_open();
+    open.capabilities = vec![Capability::FourOctetAs(64512), Capability::Role(0), Capability::Role(4)];
+    let mut peer = accepted(internal, now);
+    receive(&mut peer, now, 0, OPEN, &body(&open));
+    assert_eq!(peer.state(), State::OpenConfirm);
 }

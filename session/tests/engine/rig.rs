@@ -64,6 +64,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         keepalive: None,
         send_hold_time: None,
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
+        role: None,
         passive: true,
         connect_retry: 5,
         min_ttl: None,

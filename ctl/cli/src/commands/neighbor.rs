@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
-    DisableNeighborRequest, EnableNeighborRequest, GetNeighborErrorsRequest, GetNeighborStateRequest,
-    ListNeighborsRequest, MessageCounts, NeighborConfig, NeighborState, SessionState, SoftResetInRequest,
+    DisableNeighborRequest, DrainNeighborRequest, EnableNeighborRequest, GetNeighborErrorsRequest,
+    GetNeighborStateRequest, ListNeighborsRequest, MessageCounts, NeighborConfig, NeighborState,
+    SessionState, SoftResetInRequest,
 };
 
 use crate::args::{NeighborAction, NeighborArgs};
@@ -20,7 +21,8 @@ use crate::output::{Out, json, text};
 pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
     if args.address.is_none() && args.action.is_some() {
         return Err(CliError::Usage(
-            "which neighbor? rustbgpctl neighbor ADDR enable|disable|errors|softreset".to_owned(),
+            "which neighbor? rustbgpctl neighbor ADDR enable|disable|drain|undrain|errors|softreset"
+                .to_owned(),
         ));
     }
     Ok(())
@@ -45,6 +47,8 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
             client.disable_neighbor(request).await?;
             Ok(out.done(&format!("neighbor {address} disabled"))?)
         }
+        Some(NeighborAction::Drain) => drain(&mut client, address, false, out).await,
+        Some(NeighborAction::Undrain) => drain(&mut client, address, true, out).await,
         Some(NeighborAction::Errors) => {
             let request = GetNeighborErrorsRequest { address: address.to_string() };
             errors::print(&client.get_neighbor_errors(request).await?.into_inner(), out)
@@ -60,6 +64,17 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
     }
 }
 
+async fn drain(
+    client: &mut NeighborServiceClient<Connection>,
+    address: IpAddr,
+    undo: bool,
+    out: &mut Out,
+) -> Result<(), CliError> {
+    client.drain_neighbor(DrainNeighborRequest { address: address.to_string(), undo }).await?;
+    let what = if undo { "not drained any more" } else { "being drained" };
+    Ok(out.done(&format!("neighbor {address} is {what}"))?)
+}
+
 async fn enable(
     client: &mut NeighborServiceClient<Connection>,
     address: IpAddr,
@@ -72,6 +87,7 @@ async fn enable(
 fn paint(n: &NeighborState) -> Paint {
     match n.state() {
         _ if n.disabled || n.over_prefix_limit => Paint::Red,
+        _ if n.draining => Paint::Yellow,
         SessionState::Established => Paint::Green,
         SessionState::Idle => Paint::Red,
         _ => Paint::Yellow,
@@ -80,11 +96,9 @@ fn paint(n: &NeighborState) -> Paint {
 
 fn state(n: &NeighborState) -> String {
     let state = text::state(n.state());
-    match (n.disabled, n.over_prefix_limit) {
-        (true, _) => format!("{state} (disabled)"),
-        (false, true) => format!("{state} (prefix limit)"),
-        (false, false) => state.to_owned(),
-    }
+    let notes = [(n.disabled, "disabled"), (n.over_prefix_limit, "prefix limit"), (n.draining, "draining")];
+    let notes: Vec<&str> = notes.into_iter().filter(|(on, _)| *on).map(|(_, note)| note).collect();
+    if notes.is_empty() { state.to_owned() } else { format!("{state} ({})", notes.join(", ")) }
 }
 
 fn uptime(n: &NeighborState) -> String {
@@ -185,6 +199,9 @@ fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
     if !c.remove_private_as.is_empty() {
         options.push(format!("remove private AS: {}", c.remove_private_as));
     }
+    if !c.role.is_empty() {
+        options.push(format!("role {}{}", c.role, if c.role_strict { " (strict)" } else { "" }));
+    }
     if c.max_prefixes > 0 {
         options.push(format!("at most {} prefixes", c.max_prefixes));
     }
@@ -211,6 +228,7 @@ fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Re
         field(out, "Send hold time", &format!("{} s", n.send_hold_time))?;
     }
     field(out, "Router ID", &n.router_id)?;
+    field(out, "Peer's role", &n.peer_role)?;
     if !n.local_address.is_empty() || !n.remote_address.is_empty() {
         field(out, "Connection", &format!("{} to {}", n.local_address, n.remote_address))?;
     }
@@ -268,6 +286,7 @@ fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {
         ("Treated as withdraw", n.treated_as_withdraw),
         ("Attributes dropped", n.attributes_discarded),
         ("Paths refused", n.paths_refused),
+        ("Route leaks", n.route_leaks),
         ("Restarts timed out", n.graceful_restarts_expired),
         ("Over prefix limit", n.prefix_limit_exceeded),
     ] {

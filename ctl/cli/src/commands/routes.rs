@@ -188,6 +188,7 @@ fn details(route: &Route, out: &mut Out) -> io::Result<()> {
         ("Communities", text::list(&route.communities, |c| text::community(*c))),
         ("Extended", text::list(&route.extended_communities, |c| text::extended_community(*c))),
         ("Large", route.large_communities.join(" ")),
+        ("OTC", if route.only_to_customer == 0 { String::new() } else { route.only_to_customer.to_string() }),
         ("Path ID", if route.path_id == 0 { String::new() } else { route.path_id.to_string() }),
         ("RPKI", route.validation_state.clone()),
         ("ASPA", route.aspa_state.clone()),

@@ -32,6 +32,7 @@ pub(crate) fn route(route: &v1::Route) -> Value {
     add("validation_state", given(&route.validation_state));
     add("aspa_state", given(&route.aspa_state));
     add("link_local_next_hop", given(&route.link_local_next_hop));
+    add("only_to_customer", (route.only_to_customer != 0).then(|| json!(route.only_to_customer)));
     let segments =
         || route.as_path_segments.iter().map(|s| json!({ "set": s.set, "asns": s.asns })).collect();
     add("as_path_segments", (!route.as_path_segments.is_empty()).then(segments));
@@ -74,6 +75,9 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "add_path_receive_families": n.add_path_receive_families,
         "add_path_send_families": n.add_path_send_families,
         "paths_refused": n.paths_refused,
+        "peer_role": n.peer_role,
+        "route_leaks": n.route_leaks,
+        "draining": n.draining,
         "graceful_restart": n.graceful_restart.as_ref().map(restart),
         "graceful_restarts_expired": n.graceful_restarts_expired,
         "over_prefix_limit": n.over_prefix_limit,
@@ -97,6 +101,8 @@ fn config(c: &v1::NeighborConfig) -> Value {
         "add_path_send_max": c.add_path_send_max,
         "md5": c.md5,
         "ttl_security": c.ttl_security,
+        "role": c.role,
+        "role_strict": c.role_strict,
         "max_prefixes_out": c.max_prefixes_out,
         "max_prefixes_action": c.max_prefixes_action,
         "max_prefixes_restart_minutes": c.max_prefixes_restart_minutes,

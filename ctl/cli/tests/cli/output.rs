@@ -20,6 +20,8 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         families: vec!["ipv4_unicast".into()],
         md5: true,
         add_path_send_max: 4,
+        role: "customer".into(),
+        role_strict: true,
         ..NeighborConfig::default()
     };
     NeighborState {
@@ -32,6 +34,7 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         negotiated_hold_time: 30,
         send_hold_time: 480,
         router_id: "10.9.9.9".into(),
+        peer_role: "provider".into(),
         capabilities_sent: vec!["route refresh".into()],
         capabilities_received: vec!["4-octet AS 65001".into()],
         add_path_send_families: vec!["ipv4_unicast".into()],
@@ -90,7 +93,9 @@ fn neighbors_as_table_and_one_in_full() {
         families: vec!["ipv4_unicast".into()],
         stale_routes: 1_234,
     });
-    daemon.world().neighbors = vec![neighbor("192.0.2.1", 6), down];
+    let mut draining = neighbor("192.0.2.7", 6);
+    draining.draining = true;
+    daemon.world().neighbors = vec![neighbor("192.0.2.1", 6), down, draining];
     let table = daemon.ok(&["neighbor"]);
     let up = words(&table, "192.0.2.1");
     assert_eq!(
@@ -98,6 +103,7 @@ fn neighbors_as_table_and_one_in_full() {
         ["192.0.2.1", "65001", "Established", "1h", "01m", "1178137", "12", "a", "transit", "provider"]
     );
     assert_eq!(words(&table, "2001:db8::1")[2..5], ["Idle", "(disabled)", "-"]);
+    assert_eq!(words(&table, "192.0.2.7")[2..4], ["Established", "(draining)"]);
     assert!(!table.contains('\x1b'), "no colours into a pipe");
 
     let one = daemon.ok(&["neighbor", "192.0.2.1"]);
@@ -107,6 +113,8 @@ fn neighbors_as_table_and_one_in_full() {
         "Send hold time:       480 s",
         "10.9.9.9",
         "TCP-MD5",
+        "role customer (strict)",
+        "Peer's role:          provider",
         "route refresh",
         "4-octet AS 65001",
         "hold timer expired",
@@ -205,12 +213,17 @@ fn changes_say_what_was_done() {
     assert_eq!(asked, format!("{one}, and it is asked for them again\n"));
     let json = daemon.json(&["shutdown", "--reason", "upgrade"]);
     assert_eq!(json, json!({ "message": "rustbgpd is shutting down" }));
+    assert_eq!(daemon.ok(&["neighbor", "192.0.2.1", "drain"]), "neighbor 192.0.2.1 is being drained\n");
+    let undone = daemon.ok(&["neighbor", "192.0.2.1", "undrain"]);
+    assert_eq!(undone, "neighbor 192.0.2.1 is not drained any more\n");
     let done = [
         "enable 192.0.2.1",
         "disable 192.0.2.1 moving racks",
         "softreset 192.0.2.1 [] false",
         "softreset 192.0.2.1 [\"ipv6_unicast\"] true",
         "shutdown upgrade",
+        "drain 192.0.2.1 false",
+        "drain 192.0.2.1 true",
     ];
     assert_eq!(daemon.world().done, done);
 }
@@ -225,6 +238,7 @@ fn routes_in_table_detail_and_json() {
         vec![AsPathSegment { set: false, asns: vec![65001] }, AsPathSegment { set: true, asns: vec![7, 8] }];
     (sets.peer_address, sets.best, sets.has_med) = ("0.0.0.0".into(), false, false);
     (sets.local_pref, sets.has_local_pref, sets.origin) = (200, true, 2);
+    sets.only_to_customer = 65002;
     daemon.world().routes = vec![route(0), sets];
     let table = daemon.ok(&["rib"]);
     assert_eq!(
@@ -239,6 +253,7 @@ fn routes_in_table_detail_and_json() {
     assert_eq!(json[0]["communities"], json!(["65001:100", "65535:65281"]));
     assert_eq!((&json[0]["med"], json[0].get("local_pref")), (&json!(5), None));
     assert_eq!((json[1].get("med"), &json[1]["local_pref"]), (None, &json!(200)));
+    assert_eq!((json[0].get("only_to_customer"), &json[1]["only_to_customer"]), (None, &json!(65002)));
 }
 
 #[test]

@@ -207,6 +207,15 @@ impl NeighborService for Api {
         Ok(Response::new(DisableNeighborResponse {}))
     }
 
+    async fn drain_neighbor(
+        &self,
+        request: Request<DrainNeighborRequest>,
+    ) -> Result<Response<DrainNeighborResponse>, Status> {
+        let DrainNeighborRequest { address, undo } = request.into_inner();
+        self.world().done.push(format!("drain {address} {undo}"));
+        Ok(Response::new(DrainNeighborResponse {}))
+    }
+
     async fn get_neighbor_errors(
         &self,
         _: Request<GetNeighborErrorsRequest>,

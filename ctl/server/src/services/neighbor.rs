@@ -7,10 +7,11 @@ use grpc::v1::neighbor_service_server::NeighborService;
 use grpc::v1::{
     AddDynamicNeighborRequest, AddDynamicNeighborResponse, AddNeighborRequest, AddNeighborResponse,
     DeleteDynamicNeighborRequest, DeleteDynamicNeighborResponse, DeleteNeighborRequest,
-    DeleteNeighborResponse, DisableNeighborRequest, DisableNeighborResponse, EnableNeighborRequest,
-    EnableNeighborResponse, GetNeighborErrorsRequest, GetNeighborErrorsResponse, GetNeighborStateRequest,
-    ListDynamicNeighborsRequest, ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse,
-    NeighborState, SoftResetInRequest, SoftResetInResponse,
+    DeleteNeighborResponse, DisableNeighborRequest, DisableNeighborResponse, DrainNeighborRequest,
+    DrainNeighborResponse, EnableNeighborRequest, EnableNeighborResponse, GetNeighborErrorsRequest,
+    GetNeighborErrorsResponse, GetNeighborStateRequest, ListDynamicNeighborsRequest,
+    ListDynamicNeighborsResponse, ListNeighborsRequest, ListNeighborsResponse, NeighborState,
+    SoftResetInRequest, SoftResetInResponse,
 };
 use ipc::config::ControlPeer;
 use ipc::control_rde::{ControlToRde, RdeToControl, SoftResetError};
@@ -103,6 +104,16 @@ impl NeighborService for Neighbor {
         let reason = check_reason(request.reason)?;
         self.0.intend(Intent::DisableNeighbor { address, reason }).await?;
         Ok(Response::new(DisableNeighborResponse {}))
+    }
+
+    async fn drain_neighbor(
+        &self,
+        request: Request<DrainNeighborRequest>,
+    ) -> Result<Response<DrainNeighborResponse>, Status> {
+        let request = request.into_inner();
+        let address = self.0.peer("address", &request.address)?.address;
+        self.0.intend(Intent::DrainNeighbor { address, on: !request.undo }).await?;
+        Ok(Response::new(DrainNeighborResponse {}))
     }
 
     async fn add_neighbor(

@@ -9,10 +9,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bgp::{Family, FamilySet, NextHop, Verdict};
+use bgp::{BgpRole, Family, FamilySet, NextHop, Verdict};
 use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
-use ipc::config::{Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PrefixLimits, Speaker};
+use ipc::config::{
+    Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PeerRole, PrefixLimits, Speaker,
+};
 use ipc::control_rde::{
     ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
     RouteView, Segment, SoftResetError, Table, TableCounters,
@@ -83,6 +85,7 @@ pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
         add_path_send_max: 0,
         md5: id == 1,
         ttl_security: false,
+        role: (id == 1).then_some(PeerRole { role: BgpRole::RsClient, strict: true }),
     }
 }
 
@@ -109,6 +112,7 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
         local: Some("192.0.2.254:179".parse().unwrap()),
         remote: Some("192.0.2.1:40000".parse().unwrap()),
         router_id: Some("10.9.9.9".parse().unwrap()),
+        peer_role: "rs".into(),
         queued_octets: 5,
     }
 }
@@ -133,6 +137,7 @@ pub(crate) fn route(prefix: &str, peer: Option<u16>) -> RouteView {
         communities: vec![65001 << 16 | 100],
         extended_communities: vec![],
         large_communities: vec![(65001, 1, 2)],
+        only_to_customer: None,
     }
 }
 
@@ -470,6 +475,8 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
         treated_as_withdraw: 5,
         attributes_discarded: 6,
         paths_refused: 9,
+        route_leaks: 7,
+        draining: n == 1,
         stale: [3, 1, 0, 0],
         restart: (n == 2).then_some(Restart {
             back: false,

@@ -5,9 +5,9 @@ use grpc::v1::control_service_client::ControlServiceClient;
 use grpc::v1::global_service_client::GlobalServiceClient;
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::{
-    DisableNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest, GetNeighborErrorsRequest,
-    GetNeighborStateRequest, HealthRequest, ListNeighborsRequest, SessionState, SetGlobalRequest,
-    SoftResetInRequest, error_detail,
+    DisableNeighborRequest, DrainNeighborRequest, EnableNeighborRequest, ErrorDetail, GetGlobalRequest,
+    GetNeighborErrorsRequest, GetNeighborStateRequest, HealthRequest, ListNeighborsRequest, SessionState,
+    SetGlobalRequest, SoftResetInRequest, error_detail,
 };
 use ipc::PeerId;
 use ipc::config::ControlPeer;
@@ -70,6 +70,8 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!(one.add_path_send_families, ["ipv4_unicast"]);
     assert!(one.add_path_receive_families.is_empty());
     assert_eq!(one.paths_refused, 9);
+    assert_eq!((config.role.as_str(), config.role_strict, one.peer_role.as_str()), ("rs-client", true, "rs"));
+    assert_eq!((one.route_leaks, one.draining, all[0].draining), (7, true, false));
     assert_eq!((&one.graceful_restart, one.graceful_restarts_expired), (&None, 7));
     let restart = all[2].graceful_restart.as_ref().unwrap();
     assert_eq!((restart.back, restart.seconds_left, restart.stale_routes), (false, 60, 4));
@@ -156,7 +158,7 @@ async fn unknown_neighbors_are_not_found_with_a_suggestion_and_details() {
 }
 
 #[tokio::test]
-async fn enable_and_disable_are_asked_of_the_parent() {
+async fn enable_disable_and_drain_are_asked_of_the_parent() {
     let (control, channel) = Control::start_whole().await;
     let mut client = NeighborServiceClient::new(channel);
     let disable = |address: &str, reason: &str| DisableNeighborRequest {
@@ -165,18 +167,23 @@ async fn enable_and_disable_are_asked_of_the_parent() {
     };
     client.enable_neighbor(EnableNeighborRequest { address: "2001:db8::2".into() }).await.unwrap();
     client.disable_neighbor(disable("192.0.2.1", "maintenance")).await.unwrap();
+    let drain = |undo| DrainNeighborRequest { address: "192.0.2.1".into(), undo };
+    client.drain_neighbor(drain(false)).await.unwrap();
+    client.drain_neighbor(drain(true)).await.unwrap();
     assert_eq!(
         control.world.lock().unwrap().intents,
         [
             Intent::EnableNeighbor { address: address("2001:db8::2") },
             Intent::DisableNeighbor { address: address("192.0.2.1"), reason: "maintenance".into() },
+            Intent::DrainNeighbor { address: address("192.0.2.1"), on: true },
+            Intent::DrainNeighbor { address: address("192.0.2.1"), on: false },
         ]
     );
     let status = client.disable_neighbor(disable("192.0.2.9", "")).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     let status = client.disable_neighbor(disable("192.0.2.1", &"x".repeat(256))).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(control.world.lock().unwrap().intents.len(), 2, "refused requests do not reach the parent");
+    assert_eq!(control.world.lock().unwrap().intents.len(), 4, "refused requests do not reach the parent");
 
     for (refusal, code) in [
         (IntentError::Invalid("no".into()), Code::InvalidArgument),
@@ -252,6 +259,7 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
         "GetNeighborState",
         "EnableNeighbor",
         "DisableNeighbor",
+        "DrainNeighbor",
         "GetNeighborErrors",
         "SoftResetIn",
         "ListReceivedRoutes",
@@ -283,5 +291,5 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
         assert!(status.message().split(' ').count() > 5, "{method}: {:?}", status.message());
         count += 1;
     }
-    assert_eq!(count, 54 - implemented.len());
+    assert_eq!(count, 55 - implemented.len());
 }

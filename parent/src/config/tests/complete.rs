@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use bgp::{Family, FamilySet};
-use ipc::config::Access;
+use bgp::{BgpRole, Family, FamilySet};
+use ipc::config::{Access, PeerRole};
 
 use super::super::keys::TABLES;
 use super::super::*;
@@ -47,7 +47,8 @@ fn what_the_file_says_is_what_is_meant() {
     assert_eq!(upstream.local_address.map(|a| a.to_string()).as_deref(), Some("10.0.0.1"));
     assert_eq!(upstream.families, Family::ALL.into_iter().collect());
     assert_eq!(upstream.max_prefixes_action, MaxPrefixesAction::Restart { minutes: 15 });
-    assert_eq!(upstream.role, Some(Role { name: RoleName::Customer, strict: true }));
+    assert_eq!(upstream.role, Some(PeerRole { role: BgpRole::Customer, strict: true }));
+    assert!(!upstream.graceful_shutdown);
     assert_eq!(upstream.add_path, AddPath { receive: true, send: true, send_max: Some(4) });
     // From the group: what the neighbor does not say itself.
     assert_eq!((client.hold_time, client.ttl_security, client.route_reflector_client), (30, true, true));
@@ -86,6 +87,7 @@ fn defaults() {
     assert_eq!((v4.description.as_str(), v4.local_asn), ("10.0.0.2", 65001));
     assert_eq!((v4.passive, v4.shutdown, v4.ttl_security, v4.multihop), (false, false, false, None));
     assert_eq!((v4.enforce_first_as, v4.allow_own_as, v4.max_prefixes), (true, 0, None));
+    assert_eq!((v4.role, v4.graceful_shutdown), (None, true));
     assert_eq!(v4.families, FamilySet::EMPTY.with(Family::Ipv4Unicast));
     assert_eq!(v6.families, v4.families.with(Family::Ipv6Unicast));
     let restart = v4.graceful_restart;

@@ -152,6 +152,11 @@ fn neighbor_rules() {
                 "role_strict = true",
                 &["9:15 invalid role_strict true: needs a role | for the neighbor 10.0.0.2 7:11"],
             ),
+            (
+                "role = \"peer\"\nlocal_asn = 65002",
+                &["9:8 invalid role \"peer\": is for eBGP neighbors only | for the neighbor 10.0.0.2 7:11"],
+            ),
+            ("role = \"rs\"\nrole_strict = true\ngraceful_shutdown = false", &[]),
             ("[neighbors.add_path]\nreceive = true\nsend_max = 0", &[]),
             ("add_path = true", &["9:12 invalid add_path true: must be a table: add_path"]),
             (

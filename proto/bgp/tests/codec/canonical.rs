@@ -216,3 +216,21 @@ fn the_summary_says_what_the_attributes_say() {
     assert_eq!((s.path_len, s.neighbor_as, s.origin_as), (1, 0, 0));
     assert!(s.flags.contains(F::HAS_AS_SET));
 }
+
+#[test]
+fn an_attribute_is_inserted_at_its_place() {
+    let unknown = |code, len: usize| PathAttribute::Unknown { flags: 0xc0, code, value: vec![7; len] };
+    // Behind everything, before everything that may follow, and behind a value whose length takes two octets.
+    for list in [vec![], vec![unknown(34, 300)], vec![unknown(34, 255), unknown(36, 2), unknown(250, 400)]] {
+        let without = list.into_iter().fold(Builder::new(), Builder::with);
+        let with = without.clone().with(PathAttribute::OnlyToCustomer(Asn(65001)));
+        let mut out = b"what is there already".to_vec();
+        let start = out.len();
+        out.extend(without.build());
+        let mut summary = canonical::summarize(&without.build());
+        canonical::insert(&mut out, start, &mut summary, 0xc0, 35, &65001u32.to_be_bytes());
+        assert_eq!(out.split_off(start), with.build());
+        assert_eq!(out, b"what is there already");
+        assert_eq!(summary, canonical::summarize(&with.build()));
+    }
+}

@@ -111,7 +111,12 @@ fn capabilities_are_read_and_shown() {
             "extended-next-hop ipv4_unicast",
         ),
         (6, &[], Capability::ExtendedMessage, "extended-message"),
+        (9, &[0], Capability::Role(0), "role provider"),
+        (9, &[1], Capability::Role(1), "role rs"),
+        (9, &[2], Capability::Role(2), "role rs-client"),
         (9, &[3], Capability::Role(3), "role customer"),
+        (9, &[4], Capability::Role(4), "role peer"),
+        (9, &[5], Capability::Role(5), "role 5"),
         (
             64,
             &[0xc0, 120, 0, 1, 1, 0x80],

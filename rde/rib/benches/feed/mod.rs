@@ -98,6 +98,9 @@ impl Feed {
             default_originate: false,
             add_path: FamilySet::EMPTY,
             add_path_max: 0,
+            role: None,
+            graceful_shutdown: true,
+            draining: false,
             counted: rib::Counted::default(),
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();

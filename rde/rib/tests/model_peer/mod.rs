@@ -11,7 +11,7 @@ use bgp::community::{Community, well_known};
 use bgp::header::{HEADER_LEN, MessageType};
 use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update::{ReadContext, UpdateBuilder, parse};
-use bgp::{Asn, Family, FamilySet, NextHop, RemovePrivateAs, RouterId};
+use bgp::{Asn, BgpRole, Family, FamilySet, NextHop, RemovePrivateAs, RouterId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rib::{Applied, Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, best, end_of_rib};
 
@@ -36,6 +36,7 @@ pub(crate) struct Seen {
     communities: Vec<u32>,
     originator: Option<u32>,
     clusters: Vec<u32>,
+    only_to_customer: Option<u32>,
 }
 
 /// A route as it was announced.
@@ -48,6 +49,7 @@ struct Route {
 struct Peer {
     idx: Option<PeerIdx>,
     stopped: bool,
+    draining: bool,
     seen: BTreeMap<u8, Seen>,
     ended: BTreeSet<Family>,
     /// Refreshes that have begun: what has not come again yet.
@@ -65,6 +67,7 @@ pub(crate) struct World {
     now: u64,
     peers: Vec<Peer>,
     injected: BTreeMap<u8, Route>,
+    roles: bool,
 }
 
 /// Numbers of the default routes.
@@ -116,6 +119,11 @@ fn old_speaker(p: usize) -> bool {
     p == 2 || p == 4
 }
 
+/// What we are to the external peers.
+fn role(p: usize) -> Option<BgpRole> {
+    [BgpRole::Customer, BgpRole::Peer, BgpRole::Provider].get(p).copied()
+}
+
 fn asn(p: usize) -> u32 {
     if internal(p) { ASN } else { 65001 + p as u32 }
 }
@@ -152,6 +160,18 @@ fn route(p: Option<usize>, n: u8, variant: u8) -> Route {
     if variant == 7 {
         communities.push(well_known::NO_ADVERTISE);
     }
+    communities.extend(match variant {
+        6 => Some(well_known::GRACEFUL_SHUTDOWN),
+        10 => Some(well_known::BLACKHOLE),
+        11 => Some(well_known::NOPEER),
+        _ => None,
+    });
+    // Marked by who sends it, and by somebody else.
+    let only_to_customer = match variant {
+        8 => Some(p.map_or(ASN, asn)),
+        9 => Some(64500),
+        _ => None,
+    };
     let is_internal = p.is_some_and(internal);
     // From several internal peers, the same attributes and next hop.
     let host = match p {
@@ -172,7 +192,8 @@ fn route(p: Option<usize>, n: u8, variant: u8) -> Route {
         11 if is_internal => (Some(ROUTER_ID), vec![7]),
         _ => (None, vec![]),
     };
-    Route { seen: Seen { path, next_hop, local_pref, med, communities, originator, clusters } }
+    let seen = Seen { path, next_hop, local_pref, med, communities, originator, clusters, only_to_customer };
+    Route { seen }
 }
 
 fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
@@ -190,6 +211,7 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
     if !seen.clusters.is_empty() {
         list.push(PathAttribute::ClusterList(seen.clusters.iter().map(|id| RouterId::from(*id)).collect()));
     }
+    list.extend(seen.only_to_customer.map(|asn| PathAttribute::OnlyToCustomer(Asn(asn))));
     if n >= FIRST_V6 {
         let nlri = nlri.iter().map(|n| (None, prefix(*n))).collect();
         let next_hop = seen.next_hop.into();
@@ -201,7 +223,7 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
 impl World {
     pub(crate) const PEERS: usize = 9;
 
-    pub(crate) fn new(shards: u32) -> World {
+    pub(crate) fn new(shards: u32, roles: bool) -> World {
         let limits = Limits { soft: 200, hard: 600, stalled: 20 };
         let settings = Settings {
             asn: ASN,
@@ -216,7 +238,30 @@ impl World {
             now: 0,
             peers: (0..World::PEERS).map(|_| Peer::default()).collect(),
             injected: BTreeMap::new(),
+            roles,
         }
+    }
+
+    fn role(&self, p: usize) -> Option<BgpRole> {
+        role(p).filter(|_| self.roles)
+    }
+
+    /// RFC 9234 §5, on receipt: `None` is a leak.
+    fn received(&self, p: usize, mut route: Route) -> Option<Route> {
+        let mark = &mut route.seen.only_to_customer;
+        match self.role(p) {
+            Some(BgpRole::Provider) if mark.is_some() => return None,
+            Some(BgpRole::Peer) if mark.is_some_and(|by| by != asn(p)) => return None,
+            Some(BgpRole::Customer | BgpRole::Peer) => *mark = mark.or(Some(asn(p))),
+            _ => {}
+        }
+        Some(route)
+    }
+
+    /// RFC 8326 §4: whether a route of an external peer is the last choice.
+    fn is_last_choice(&self, source: Option<usize>, route: &Route) -> bool {
+        let tagged = route.seen.communities.contains(&well_known::GRACEFUL_SHUTDOWN);
+        source.is_some_and(|p| !internal(p) && (tagged || self.peers[p].draining))
     }
 
     pub(crate) fn up(&mut self, p: usize) {
@@ -243,6 +288,9 @@ impl World {
             default_originate: default_originate(p),
             add_path: FamilySet::EMPTY,
             add_path_max: 0,
+            role: self.role(p),
+            graceful_shutdown: true,
+            draining: false,
             counted: rib::Counted::default(),
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
@@ -283,15 +331,16 @@ impl World {
             // RFC 4456 §8; what was there before goes.
             let reflected =
                 route.seen.originator == Some(ROUTER_ID) || route.seen.clusters.contains(&CLUSTER);
-            assert_eq!(applied, Applied { reflected, ..Applied::default() });
+            let received = self.received(p, route);
+            let leaked = received.is_none();
+            assert_eq!(applied, Applied { reflected, leaked, ..Applied::default() });
             let peer = &mut self.peers[p];
             for n in list {
                 peer.stale.remove(&n);
-                if reflected {
-                    peer.announced.remove(&n);
-                } else {
-                    peer.announced.insert(n, route.clone());
-                }
+                match received.clone().filter(|_| !reflected) {
+                    Some(route) => peer.announced.insert(n, route),
+                    None => peer.announced.remove(&n),
+                };
             }
         }
     }
@@ -357,6 +406,13 @@ impl World {
     pub(crate) fn refresh(&mut self, p: usize, v6: bool) {
         if let Some(idx) = self.peers[p].idx {
             self.rib.refresh(idx, family(v6), &mut self.net);
+        }
+    }
+
+    pub(crate) fn drain(&mut self, p: usize, on: bool) {
+        if let Some(idx) = self.peers[p].idx {
+            self.rib.drain(idx, on, &mut self.net);
+            self.peers[p].draining = on && !internal(p);
         }
     }
 
@@ -429,7 +485,8 @@ impl World {
 
     fn expected_route(&self, p: usize, n: u8) -> Option<Seen> {
         if default_originate(p) && is_default(n) {
-            return Some(our_default(p, n));
+            let going = self.peers[p].draining.then_some(well_known::GRACEFUL_SHUTDOWN);
+            return Some(Seen { communities: going.into_iter().collect(), ..our_default(p, n) });
         }
         let mut sources: Vec<(Option<usize>, &Route)> = (self.peers.iter().enumerate())
             .filter(|(_, peer)| peer.idx.is_some())
@@ -440,22 +497,48 @@ impl World {
             let q = &self.peers[q];
             q.stale.contains(&n) && q.loses[usize::from(n >= FIRST_V6)]
         };
-        let candidates: Vec<Candidate> = (sources.iter())
-            .map(|(q, r)| Candidate { stale: q.is_some_and(loses), ..candidate(*q, r) })
-            .collect();
+        let rated = |(q, r): &(Option<usize>, &Route)| {
+            let candidate = Candidate { stale: q.is_some_and(loses), ..candidate(*q, r) };
+            match self.is_last_choice(*q, r) {
+                true => Candidate { local_pref: 0, ..candidate },
+                false => candidate,
+            }
+        };
+        let candidates: Vec<Candidate> = sources.iter().map(rated).collect();
         let (source, route) = sources[best(&candidates, false)?];
         let reflected = internal(p) && source.is_some_and(internal);
         if source == Some(p) || (reflected && !client(p) && !source.is_some_and(client)) {
             return None;
         }
         let mut seen = route.seen.clone();
-        let has = |c: u32| seen.communities.contains(&c);
+        let has = |c: u32| route.seen.communities.contains(&c);
         if has(well_known::NO_ADVERTISE) || (has(well_known::NO_EXPORT) && !internal(p)) {
             return None;
         }
+        // RFC 7999 §3.2: what another AS wants dropped stays here.
+        let blackhole = has(well_known::BLACKHOLE) && source.is_some_and(|q| !internal(q));
+        if blackhole && !internal(p) {
+            return None;
+        }
+        seen.communities.extend(blackhole.then_some(well_known::NO_EXPORT));
+        // RFC 9234 §5 and RFC 3765: what goes up, or to the side.
+        let up = matches!(self.role(p), Some(BgpRole::Customer | BgpRole::Peer));
+        if up && seen.only_to_customer.is_some()
+            || self.role(p) == Some(BgpRole::Peer) && has(well_known::NOPEER)
+        {
+            return None;
+        }
+        if let Some(BgpRole::Provider | BgpRole::Peer) = self.role(p) {
+            seen.only_to_customer = seen.only_to_customer.or(Some(ASN));
+        }
+        let last_choice = self.is_last_choice(source, route);
+        if last_choice || self.peers[p].draining {
+            seen.communities.push(well_known::GRACEFUL_SHUTDOWN);
+        }
         seen.communities.sort_unstable();
+        seen.communities.dedup();
         if internal(p) {
-            seen.local_pref = Some(seen.local_pref.unwrap_or(100));
+            seen.local_pref = Some(if last_choice { 0 } else { seen.local_pref.unwrap_or(100) });
             if let Some(q) = source.filter(|_| reflected) {
                 seen.originator = seen.originator.or(Some(router_id(q)));
                 seen.clusters.insert(0, CLUSTER);
@@ -537,6 +620,7 @@ impl Peer {
                 communities: a.communities().collect(),
                 originator: a.originator_id(),
                 clusters: a.cluster_list().collect(),
+                only_to_customer: a.only_to_customer().map(|n| n.0),
             };
             self.seen.insert(number(net), seen);
             self.came_again(number(net));
@@ -558,6 +642,7 @@ fn our_default(p: usize, n: u8) -> Seen {
         communities: vec![],
         originator: None,
         clusters: vec![],
+        only_to_customer: None,
     }
 }
 

@@ -82,6 +82,7 @@ impl Seen {
 struct Peer {
     idx: Option<PeerIdx>,
     stopped: bool,
+    draining: bool,
     /// By prefix and our identifier.
     seen: BTreeMap<(u8, u32), Seen>,
     /// The identifier of each path that it was ever told of.
@@ -159,6 +160,8 @@ fn route(p: Option<usize>, n: u8, path_id: u32, variant: u8) -> Seen {
     if variant == 7 {
         communities.push(well_known::NO_ADVERTISE);
     }
+    communities.extend((variant == 9).then_some(well_known::GRACEFUL_SHUTDOWN));
+    communities.extend((variant == 10).then_some(well_known::BLACKHOLE));
     let host = p.map_or(99, |p| 1 + p as u8);
     let next_hop = if n < FIRST_V6 {
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
@@ -231,6 +234,9 @@ impl World {
             default_originate: false,
             add_path: if takes.is_some() { families() } else { FamilySet::EMPTY },
             add_path_max: takes.unwrap_or(0),
+            role: None,
+            graceful_shutdown: true,
+            draining: false,
             counted: Counted { received: true, advertised: true },
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
@@ -342,6 +348,13 @@ impl World {
     pub(crate) fn refresh(&mut self, p: usize, v6: bool) {
         if let Some(idx) = self.peers[p].idx {
             self.rib.refresh(idx, family(v6), &mut self.net);
+        }
+    }
+
+    pub(crate) fn drain(&mut self, p: usize, on: bool) {
+        if let Some(idx) = self.peers[p].idx {
+            self.rib.drain(idx, on, &mut self.net);
+            self.peers[p].draining = on && !KINDS[p].internal;
         }
     }
 
@@ -476,16 +489,67 @@ impl World {
             let peer = q.map(|q| &self.peers[q]);
             peer.is_some_and(|p| p.stale.contains(&(n, *id)) && p.loses[usize::from(n >= FIRST_V6)])
         };
-        let candidates: Vec<Candidate> =
-            (sources.iter()).map(|s| Candidate { stale: loses(s), ..candidate(s.0, s.1, &s.2) }).collect();
+        let rated = |s: &(Option<usize>, u32, Seen)| {
+            let candidate = Candidate { stale: loses(s), ..candidate(s.0, s.1, &s.2) };
+            match self.is_last_choice(s.0, &s.2) {
+                true => Candidate { local_pref: 0, ..candidate },
+                false => candidate,
+            }
+        };
+        let candidates: Vec<Candidate> = sources.iter().map(rated).collect();
         let ranked = rank(&candidates, false);
         let limit = match KINDS[p].takes {
             // The best one of all, or none.
-            None => return ranked.first().and_then(|at| export(p, &sources[*at])).into_iter().collect(),
+            None => return ranked.first().and_then(|at| self.export(p, &sources[*at])).into_iter().collect(),
             Some(0) => usize::MAX,
             Some(n) => n as usize,
         };
-        ranked.iter().filter_map(|at| export(p, &sources[*at])).take(limit).collect()
+        ranked.iter().filter_map(|at| self.export(p, &sources[*at])).take(limit).collect()
+    }
+
+    /// RFC 8326 §4.
+    fn is_last_choice(&self, source: Option<usize>, route: &Seen) -> bool {
+        let marked = route.communities.contains(&well_known::GRACEFUL_SHUTDOWN);
+        source.is_some_and(|q| !KINDS[q].internal && (marked || self.peers[q].draining))
+    }
+
+    /// A route as a peer should get it, if it may.
+    fn export(&self, p: usize, (source, _, route): &(Option<usize>, u32, Seen)) -> Option<Seen> {
+        let Kind { internal, client, .. } = KINDS[p];
+        let from_client = source.is_some_and(|q| KINDS[q].client);
+        let stays = internal && source.is_some_and(|q| KINDS[q].internal) && !client && !from_client;
+        if *source == Some(p) || stays {
+            return None;
+        }
+        let mut seen = route.clone();
+        let has = |c: u32| route.communities.contains(&c);
+        if has(well_known::NO_ADVERTISE) || (has(well_known::NO_EXPORT) && !internal) {
+            return None;
+        }
+        // RFC 7999 §3.2.
+        let blackhole = has(well_known::BLACKHOLE) && source.is_some_and(|q| !KINDS[q].internal);
+        if blackhole && !internal && !client {
+            return None;
+        }
+        let last_choice = self.is_last_choice(*source, route);
+        let marked = last_choice || self.peers[p].draining;
+        seen.communities.extend((blackhole && internal).then_some(well_known::NO_EXPORT));
+        seen.communities.extend(marked.then_some(well_known::GRACEFUL_SHUTDOWN));
+        seen.communities.sort_unstable();
+        seen.communities.dedup();
+        if internal {
+            seen.local_pref = Some(if last_choice { 0 } else { seen.local_pref.unwrap_or(100) });
+            return Some(seen);
+        }
+        seen.local_pref = None;
+        if !client {
+            seen.path.insert(0, ASN);
+            if source.is_some() {
+                seen.med = None;
+                seen.next_hop = if seen.next_hop.is_ipv4() { SELF_V4.into() } else { SELF_V6.into() };
+            }
+        }
+        Some(seen)
     }
 
     pub(crate) fn all_down(&mut self) {
@@ -499,35 +563,6 @@ impl World {
     pub(crate) fn left_behind(&self) -> Counters {
         self.rib.counters()
     }
-}
-
-/// A route as a peer should get it, if it may.
-fn export(p: usize, (source, _, route): &(Option<usize>, u32, Seen)) -> Option<Seen> {
-    let Kind { internal, client, .. } = KINDS[p];
-    let from_client = source.is_some_and(|q| KINDS[q].client);
-    let stays = internal && source.is_some_and(|q| KINDS[q].internal) && !client && !from_client;
-    if *source == Some(p) || stays {
-        return None;
-    }
-    let mut seen = route.clone();
-    let has = |c: u32| seen.communities.contains(&c);
-    if has(well_known::NO_ADVERTISE) || (has(well_known::NO_EXPORT) && !internal) {
-        return None;
-    }
-    seen.communities.sort_unstable();
-    if internal {
-        seen.local_pref = Some(seen.local_pref.unwrap_or(100));
-        return Some(seen);
-    }
-    seen.local_pref = None;
-    if !client {
-        seen.path.insert(0, ASN);
-        if source.is_some() {
-            seen.med = None;
-            seen.next_hop = if seen.next_hop.is_ipv4() { SELF_V4.into() } else { SELF_V6.into() };
-        }
-    }
-    Some(seen)
 }
 
 impl Peer {

@@ -208,6 +208,12 @@ impl Tables {
         sink.end();
     }
 
+    pub(crate) fn drain(&mut self, peer: PeerIdx, on: bool, sink: &mut impl Sink) {
+        for (shard, rib) in (0..).zip(&mut self.shards) {
+            rib.drain(peer, on, &mut Part { shard, joint: &mut self.joint, sink });
+        }
+    }
+
     pub(crate) fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
         let mut did = false;
         for (shard, rib) in (0..).zip(&mut self.shards) {

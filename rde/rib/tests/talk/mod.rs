@@ -61,6 +61,9 @@ pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
         default_originate: false,
         add_path: FamilySet::EMPTY,
         add_path_max: 0,
+        role: None,
+        graceful_shutdown: true,
+        draining: false,
         counted: rib::Counted::default(),
     }
 }

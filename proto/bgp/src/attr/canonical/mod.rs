@@ -14,4 +14,4 @@ mod write;
 pub use build::Builder;
 pub use read::Canonical;
 pub use summary::{Summary, SummaryFlags, summarize};
-pub use write::write;
+pub use write::{insert, write};

@@ -1,6 +1,6 @@
 //! From the attributes of an UPDATE to canonical form.
 
-use super::{Summary, as4};
+use super::{Canonical, Summary, as4};
 use crate::attr::{Attributes, RawAttribute, code, flags, write_attribute, write_head};
 use crate::update::ReadContext;
 
@@ -43,6 +43,21 @@ pub fn write(attributes: &Attributes<'_>, ctx: &ReadContext, out: &mut Vec<u8>) 
         note(&mut summary, out, start);
     }
     summary
+}
+
+/// Adds an attribute that is not there yet to those in canonical form from `start` on, at its place in the
+/// order, and notes it in their summary.
+pub fn insert(out: &mut Vec<u8>, start: usize, summary: &mut Summary, flags: u8, code: u8, value: &[u8]) {
+    let head = |len: usize| if len > usize::from(u8::MAX) { 4 } else { 3 };
+    let attributes = Canonical::new(out.get(start..).unwrap_or_default());
+    let before = attributes.iter().take_while(|a| a.code < code).map(|a| head(a.value.len()) + a.value.len());
+    let (at, end) = (start + before.sum::<usize>(), out.len());
+    write_attribute(out, flags, code, value);
+    summary.note(code, value);
+    let added = out.len() - end;
+    if let Some(behind) = out.get_mut(at..) {
+        behind.rotate_right(added);
+    }
 }
 
 /// The flags of an attribute in canonical form; `None` for one that is not in it.
