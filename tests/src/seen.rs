@@ -107,11 +107,12 @@ pub(crate) fn sorted<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String
     list
 }
 
-/// RFC 1997's communities, which daemons print by name.
+/// Communities that daemons print by name: those of RFC 1997 and RFC 8326.
 fn well_known(word: &str) -> &str {
     match word.to_ascii_lowercase().as_str() {
         "no-export" | "no_export" => "65535:65281",
         "no-advertise" | "no_advertise" => "65535:65282",
+        "graceful-shutdown" => "65535:0",
         _ => word,
     }
 }

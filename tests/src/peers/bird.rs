@@ -196,9 +196,18 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
     let restart = s.restart_time.map(|n| format!("graceful restart on; graceful restart time {n}; "));
     let restart = restart.unwrap_or_default();
     let first = if s.route_server { "enforce first as off; " } else { "" };
+    let role = s.role.map(|(name, strict)| {
+        let name = match name {
+            "rs" => "rs_server",
+            "rs-client" => "rs_client",
+            other => other,
+        };
+        format!("local role {name}; require roles {}; ", if strict { "on" } else { "off" })
+    });
+    let role = role.unwrap_or_default();
     format!(
         "protocol bgp p{i} {{ debug {{ states, events }}; local {} as {asn}; neighbor {} as {}; hold time {};\n  \
-         connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}{restart}\n  \
+         connect delay time 1; connect retry time 1; error wait time 1, 1; enable extended messages on; {password}{security}{first}{restart}{role}\n  \
          {} }}\n",
         s.local,
         s.remote,

@@ -51,6 +51,14 @@ impl Frr {
         self.bgpd.host().run(&argv)
     }
 
+    /// Asks FRR something.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ask(&self, command: &str) -> Result<String> {
+        self.vtysh(&[command])
+    }
+
     fn json(&self, command: &str) -> Result<Value> {
         Ok(serde_json::from_str(&self.vtysh(&[command])?)?)
     }
@@ -188,6 +196,11 @@ fn neighbor(s: &Session) -> String {
     }
     if s.extended_next_hop {
         text.push_str(&format!(" neighbor {remote} capability extended-nexthop\n"));
+    }
+    if let Some((name, strict)) = s.role {
+        let name = if name == "rs" { "rs-server" } else { name };
+        let strict = if strict { " strict-mode" } else { "" };
+        text.push_str(&format!(" neighbor {remote} local-role {name}{strict}\n"));
     }
     if s.route_server {
         text.push_str(&format!(" no neighbor {remote} enforce-first-as\n"));

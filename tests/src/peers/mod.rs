@@ -42,6 +42,8 @@ pub struct Session {
     pub restart_time: Option<u16>,
     /// It passes on what it has from other sessions. BIRD; the others always do.
     pub transit: bool,
+    /// Its role towards the daemon under test (RFC 9234), and whether it insists on one. BIRD and FRR.
+    pub role: Option<(&'static str, bool)>,
 }
 
 impl Session {
@@ -63,6 +65,7 @@ impl Session {
             add_path: false,
             restart_time: None,
             transit: false,
+            role: None,
         })
     }
 
@@ -99,6 +102,18 @@ impl Session {
     /// With what it has from other sessions.
     pub fn transit(mut self) -> Self {
         self.transit = true;
+        self
+    }
+
+    /// With a role, by the name that our configuration has for it.
+    pub fn role(mut self, name: &'static str) -> Self {
+        self.role = Some((name, false));
+        self
+    }
+
+    /// With a role, and no session without one at the other end.
+    pub fn strict_role(mut self, name: &'static str) -> Self {
+        self.role = Some((name, true));
         self
     }
 
