@@ -526,35 +526,13 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bgp::FamilySet;
     use rib::Limits;
 
+    /// Without a family, so that the shards have nothing to say of their own.
     fn info() -> PeerInfo {
         PeerInfo {
-            label: Some(1),
-            remote_asn: 65001,
-            local_asn: 65000,
             router_id: 1,
-            address: std::net::Ipv4Addr::LOCALHOST.into(),
-            // None, so that the shards have nothing to say of their own.
-            families: FamilySet::EMPTY,
-            four_octet_as: true,
-            extended_next_hop: false,
-            max_message: 4096,
-            self_v4: None,
-            self_v6: None,
-            enforce_first_as: true,
-            allow_own_as: 0,
-            route_server_client: false,
-            route_reflector_client: false,
-            remove_private_as: None,
-            default_originate: false,
-            add_path: FamilySet::EMPTY,
-            add_path_max: 0,
-            role: None,
-            graceful_shutdown: true,
-            draining: false,
-            counted: rib::Counted::default(),
+            ..PeerInfo::new(Some(1), std::net::Ipv4Addr::LOCALHOST.into(), 65001, 65000)
         }
     }
 

@@ -86,6 +86,36 @@ pub struct Counted {
 }
 
 impl PeerInfo {
+    /// A peer with which no family was agreed on, with its options as they are when nothing is configured. It has no
+    /// identifier, and there is no address of ours to name as a next hop.
+    pub fn new(label: Option<u16>, address: IpAddr, remote_asn: u32, local_asn: u32) -> PeerInfo {
+        PeerInfo {
+            label,
+            remote_asn,
+            local_asn,
+            router_id: 0,
+            address,
+            families: FamilySet::EMPTY,
+            four_octet_as: true,
+            extended_next_hop: false,
+            max_message: 4096,
+            self_v4: None,
+            self_v6: None,
+            enforce_first_as: true,
+            allow_own_as: 0,
+            route_server_client: false,
+            route_reflector_client: false,
+            remove_private_as: None,
+            default_originate: false,
+            add_path: FamilySet::EMPTY,
+            add_path_max: 0,
+            role: None,
+            graceful_shutdown: true,
+            draining: false,
+            counted: Counted::default(),
+        }
+    }
+
     /// A peer of another AS.
     pub fn external(&self) -> bool {
         self.label.is_some() && self.remote_asn != self.local_asn
@@ -166,31 +196,8 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(asn: u32, router_id: u32, cluster_id: u32) -> Peers {
-        let info = PeerInfo {
-            label: None,
-            remote_asn: asn,
-            local_asn: asn,
-            router_id,
-            address: Ipv4Addr::UNSPECIFIED.into(),
-            families: FamilySet::EMPTY,
-            four_octet_as: true,
-            extended_next_hop: false,
-            max_message: 0,
-            self_v4: None,
-            self_v6: None,
-            enforce_first_as: false,
-            allow_own_as: u8::MAX,
-            route_server_client: false,
-            route_reflector_client: false,
-            remove_private_as: None,
-            default_originate: false,
-            add_path: FamilySet::EMPTY,
-            add_path_max: 0,
-            role: None,
-            graceful_shutdown: false,
-            draining: false,
-            counted: Counted::default(),
-        };
+        let itself = PeerInfo::new(None, Ipv4Addr::UNSPECIFIED.into(), asn, asn);
+        let info = PeerInfo { router_id, enforce_first_as: false, allow_own_as: u8::MAX, ..itself };
         let identifiers = [router_id, cluster_id];
         let mut peers = Peers { list: Vec::new(), tallied: Vec::new(), identifiers };
         peers.put(PeerIdx::LOCAL, Arc::new(info), Arc::default());

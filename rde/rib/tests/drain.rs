@@ -118,29 +118,10 @@ fn rib() -> Tables {
 
 fn peer(n: u8) -> PeerInfo {
     PeerInfo {
-        label: Some(n.into()),
-        remote_asn: 65000 + u32::from(n),
-        local_asn: 65000,
         router_id: n.into(),
-        address: Ipv4Addr::new(192, 0, 2, n).into(),
         families: context().families,
-        four_octet_as: true,
-        extended_next_hop: false,
-        max_message: 4096,
         self_v4: Some(Ipv4Addr::new(192, 0, 2, 100)),
-        self_v6: None,
-        enforce_first_as: true,
-        allow_own_as: 0,
-        route_server_client: false,
-        route_reflector_client: false,
-        remove_private_as: None,
-        default_originate: false,
-        add_path: FamilySet::EMPTY,
-        add_path_max: 0,
-        counted: rib::Counted::default(),
-        role: None,
-        graceful_shutdown: true,
-        draining: false,
+        ..PeerInfo::new(Some(n.into()), Ipv4Addr::new(192, 0, 2, n).into(), 65000 + u32::from(n), 65000)
     }
 }
 

@@ -54,29 +54,10 @@ fn rib() -> Tables {
 
 fn peer(asn: u32) -> PeerInfo {
     PeerInfo {
-        label: Some(1),
-        remote_asn: asn,
-        local_asn: 65000,
         router_id: 7,
-        address: Ipv4Addr::new(192, 0, 2, 1).into(),
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
-        four_octet_as: true,
-        extended_next_hop: false,
-        max_message: 4096,
         self_v4: Some(Ipv4Addr::new(192, 0, 2, 100)),
-        self_v6: None,
-        enforce_first_as: true,
-        allow_own_as: 0,
-        route_server_client: false,
-        route_reflector_client: false,
-        remove_private_as: None,
-        default_originate: false,
-        add_path: FamilySet::EMPTY,
-        add_path_max: 0,
-        role: None,
-        graceful_shutdown: true,
-        draining: false,
-        counted: rib::Counted::default(),
+        ..PeerInfo::new(Some(1), Ipv4Addr::new(192, 0, 2, 1).into(), asn, 65000)
     }
 }
 

@@ -79,29 +79,10 @@ impl Feed {
         self.peers += 1;
         let n = u32::from(self.peers);
         let info = PeerInfo {
-            label: Some(self.peers),
-            remote_asn: 65000 + n,
-            local_asn: 65000,
             router_id: n,
-            address: Ipv4Addr::from_bits(0xc000_0200 + n).into(),
             families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
-            four_octet_as: true,
-            extended_next_hop: false,
-            max_message: 4096,
             self_v4: Some(Ipv4Addr::new(192, 0, 2, 254)),
-            self_v6: None,
-            enforce_first_as: true,
-            allow_own_as: 0,
-            route_server_client: false,
-            route_reflector_client: false,
-            remove_private_as: None,
-            default_originate: false,
-            add_path: FamilySet::EMPTY,
-            add_path_max: 0,
-            role: None,
-            graceful_shutdown: true,
-            draining: false,
-            counted: rib::Counted::default(),
+            ..PeerInfo::new(Some(self.peers), Ipv4Addr::from_bits(0xc000_0200 + n).into(), 65000 + n, 65000)
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();
         self.rib.peer_up(idx, info, Arc::clone(&flow));

@@ -269,29 +269,16 @@ impl World {
             return;
         }
         let info = PeerInfo {
-            label: Some(p as u16),
-            remote_asn: asn(p),
-            local_asn: ASN,
             router_id: router_id(p),
-            address: address(p).into(),
             families: context(p).families,
             four_octet_as: !old_speaker(p),
-            extended_next_hop: false,
-            max_message: 4096,
             self_v4: Some(SELF_V4),
             self_v6: Some(SELF_V6),
-            enforce_first_as: true,
-            allow_own_as: 0,
-            route_server_client: false,
             route_reflector_client: client(p),
             remove_private_as: remove_private_as(p),
             default_originate: default_originate(p),
-            add_path: FamilySet::EMPTY,
-            add_path_max: 0,
             role: self.role(p),
-            graceful_shutdown: true,
-            draining: false,
-            counted: rib::Counted::default(),
+            ..PeerInfo::new(Some(p as u16), address(p).into(), asn(p), ASN)
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
         self.net.up(idx);

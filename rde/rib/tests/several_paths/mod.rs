@@ -215,29 +215,16 @@ impl World {
         }
         let Kind { internal, client, takes, .. } = KINDS[p];
         let info = PeerInfo {
-            label: Some(p as u16),
-            remote_asn: asn(p),
-            local_asn: ASN,
             router_id: 10 + p as u32,
-            address: address(p).into(),
             families: families(),
-            four_octet_as: true,
-            extended_next_hop: false,
-            max_message: 4096,
             self_v4: Some(SELF_V4),
             self_v6: Some(SELF_V6),
-            enforce_first_as: true,
-            allow_own_as: 0,
             route_server_client: client && !internal,
             route_reflector_client: client && internal,
-            remove_private_as: None,
-            default_originate: false,
             add_path: if takes.is_some() { families() } else { FamilySet::EMPTY },
             add_path_max: takes.unwrap_or(0),
-            role: None,
-            graceful_shutdown: true,
-            draining: false,
             counted: Counted { received: true, advertised: true },
+            ..PeerInfo::new(Some(p as u16), address(p).into(), asn(p), ASN)
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
         self.net.up(idx);

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use bgp::attr::{code, flags, write_attribute};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, parse};
-use bgp::{Family, FamilySet, NextHop};
+use bgp::{Family, NextHop};
 use ipnet::IpNet;
 use rib::{Applied, Limits, PeerIdx, PeerInfo, Settings};
 
@@ -42,29 +42,11 @@ impl Heard {
 /// Peer number `n`: its address ends with it, its BGP identifier is 10.0.1.n.
 pub(crate) fn peer(n: u8, asn: u32) -> PeerInfo {
     PeerInfo {
-        label: Some(n.into()),
-        remote_asn: asn,
-        local_asn: ASN,
         router_id: u32::from_be_bytes(router_id(n)),
-        address: Ipv4Addr::new(192, 0, 2, n).into(),
         families: [Family::Ipv4Unicast, Family::Ipv6Unicast].into_iter().collect(),
-        four_octet_as: true,
-        extended_next_hop: false,
-        max_message: 4096,
         self_v4: Some(SELF_V4),
         self_v6: Some(SELF_V6),
-        enforce_first_as: true,
-        allow_own_as: 0,
-        route_server_client: false,
-        route_reflector_client: false,
-        remove_private_as: None,
-        default_originate: false,
-        add_path: FamilySet::EMPTY,
-        add_path_max: 0,
-        role: None,
-        graceful_shutdown: true,
-        draining: false,
-        counted: rib::Counted::default(),
+        ..PeerInfo::new(Some(n.into()), Ipv4Addr::new(192, 0, 2, n).into(), asn, ASN)
     }
 }
 
