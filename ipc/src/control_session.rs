@@ -62,6 +62,40 @@ pub struct MessageCounts {
     pub route_refresh: u64,
 }
 
+/// A NOTIFICATION for which a connection with a peer ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Error code (RFC 4271 §4.5).
+    pub code: u8,
+    /// Error subcode.
+    pub subcode: u8,
+    /// In words, with what it carries (RFC 9003).
+    pub text: String,
+}
+
+/// What both sides of a session can do, by what they announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Agreed {
+    /// 4-octet AS numbers (RFC 6793).
+    pub four_octet_as: bool,
+    /// The peer may be asked for its routes (RFC 2918).
+    pub route_refresh: bool,
+    /// Enhanced route refresh (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// The peer takes messages of up to 65,535 octets (RFC 8654).
+    pub extended_messages: bool,
+    /// IPv4 routes with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
+    /// Graceful restart (RFC 4724): how many seconds the peer may be away.
+    pub restart_time: Option<u16>,
+    /// Its families whose routes are kept meanwhile.
+    pub restart_families: FamilySet,
+    /// Graceful restart also after NOTIFICATIONs (RFC 8538).
+    pub restart_notification: bool,
+}
+
 /// What session knows of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
@@ -79,6 +113,10 @@ pub struct PeerStatus {
     pub flap_count: u64,
     /// The last thing that went wrong, empty if nothing did.
     pub last_error: String,
+    /// The last NOTIFICATION of the peer.
+    pub notification_received: Option<Notified>,
+    /// The last one that it was sent.
+    pub notification_sent: Option<Notified>,
     /// In how many seconds a connection is begun again, while the peer waits for that.
     pub next_attempt: Option<u32>,
     /// Received messages.
@@ -90,8 +128,12 @@ pub struct PeerStatus {
     /// After how many seconds a session ends whose peer takes nothing of what it is sent (RFC 9687); 0 outside
     /// of a session, and where it never does.
     pub send_hold_time: u32,
+    /// Seconds between KEEPALIVEs, rounded and before jitter; 0 outside of a session, and where there are none.
+    pub keepalive: u16,
     /// Negotiated families.
     pub families: FamilySet,
+    /// What else was agreed on; `None` outside of a session.
+    pub agreed: Option<Agreed>,
     /// Families with several paths from the peer (RFC 7911).
     pub add_path_receive: FamilySet,
     /// Families with several paths to the peer.

@@ -14,7 +14,7 @@ use bgp::notification::cease;
 use bytes::Bytes;
 use fsm::{ConnId, Input, Outgoing, Output, Reason, Session};
 use ipc::config::SessionPeer;
-use ipc::control_session::MessageCounts;
+use ipc::control_session::{MessageCounts, Notified};
 use ipc::parent_session::SessionToParent;
 use ipc::session_rde::{DownReason, SessionToRdeBulk, Source};
 use ipc::{Attempt, Epoch, PeerId};
@@ -24,7 +24,7 @@ use tracing::Span;
 
 use crate::accept::PER_PEER;
 use crate::closing;
-use crate::ended::Ended;
+use crate::ended::{Ended, notified};
 use crate::engine::{Closing, Engine};
 use crate::limits::Rate;
 use crate::outbox::Kind;
@@ -84,6 +84,8 @@ pub(crate) struct Stats {
     pub(crate) connect_error: String,
     pub(crate) since: Option<Instant>,
     pub(crate) ended: Ended,
+    pub(crate) notification_received: Option<Notified>,
+    pub(crate) notification_sent: Option<Notified>,
 }
 
 impl Stats {
@@ -351,8 +353,12 @@ impl Peer {
             Reason::Sent { notification, detail } => {
                 log_notification("sent", notification, detail);
                 state.stats.ended.sent(notification, detail);
+                state.stats.notification_sent = Some(notified(notification, detail));
             }
-            Reason::Received(n) => log_notification("received", n, ""),
+            Reason::Received(n) => {
+                log_notification("received", n, "");
+                state.stats.notification_received = Some(notified(n, ""));
+            }
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),
             Reason::Superseded | Reason::Left => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ipc::control_session::{ControlToSession, FsmState, PeerStatus, SessionToControl};
+use ipc::control_session::{Agreed, ControlToSession, FsmState, PeerStatus, SessionToControl};
 use ipc::{PeerId, QueryId};
 
 use crate::engine::Engine;
@@ -51,7 +51,9 @@ fn peers(engine: &Engine, id: QueryId, peer: Option<PeerId>) -> Vec<SessionToCon
 /// At least the encoded size.
 fn estimate(status: &PeerStatus) -> usize {
     let texts = status.capabilities_received.iter().chain(&status.capabilities_sent);
-    256 + status.last_error.len() + texts.map(|t| t.len() + 3).sum::<usize>()
+    let told = [&status.notification_received, &status.notification_sent];
+    let told = told.into_iter().flatten().map(|n| n.text.len());
+    320 + status.last_error.len() + told.sum::<usize>() + texts.map(|t| t.len() + 3).sum::<usize>()
 }
 
 fn status(peer: &Peer) -> PeerStatus {
@@ -72,6 +74,8 @@ fn status(peer: &Peer) -> PeerStatus {
         uptime_seconds: uptime,
         flap_count: stats.flaps,
         last_error: stats.error().chars().take(MAX_TEXT).collect(),
+        notification_received: stats.notification_received.clone(),
+        notification_sent: stats.notification_sent.clone(),
         next_attempt: state.fsm.next_attempt().map(|at| {
             let left = at.saturating_duration_since(Instant::now()).as_secs_f32().ceil();
             // No wait is longer than 16 bits of seconds.
@@ -83,7 +87,12 @@ fn status(peer: &Peer) -> PeerStatus {
         send_hold_time: session
             .and_then(|s| state.fsm.settings().send_hold.time(s.hold_time))
             .map_or(0, |t| u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
+        keepalive: session
+            .and_then(|s| state.fsm.settings().keepalive_interval(s.hold_time))
+            // No hold time is longer than 16 bits of seconds.
+            .map_or(0, |t| t.as_secs_f32().round() as u16),
         families: session.map_or(bgp::FamilySet::EMPTY, |s| s.families),
+        agreed: session.map(agreed),
         add_path_receive: session.map_or(bgp::FamilySet::EMPTY, |s| s.add_path_receive),
         add_path_send: session.map_or(bgp::FamilySet::EMPTY, |s| s.add_path_send),
         capabilities_received: session.map_or(Vec::new(), |s| texts(&s.capabilities)),
@@ -93,6 +102,20 @@ fn status(peer: &Peer) -> PeerStatus {
         router_id: session.map(|s| s.router_id.0),
         peer_role: session.map(fsm::Session::peer_role).unwrap_or_default(),
         queued_octets: conn.map_or(0, |c| c.outbox.route_octets()),
+    }
+}
+
+fn agreed(session: &fsm::Session) -> Agreed {
+    let restart = session.restart;
+    Agreed {
+        four_octet_as: session.four_octet_as,
+        route_refresh: session.route_refresh,
+        enhanced_refresh: session.enhanced_refresh,
+        extended_messages: usize::from(session.max_message) > bgp::MAX_MESSAGE,
+        extended_next_hop: session.extended_next_hop,
+        restart_time: restart.map(|r| r.restart_time),
+        restart_families: restart.map_or(bgp::FamilySet::EMPTY, |r| r.families),
+        restart_notification: restart.is_some_and(|r| r.notification),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use lab::peers::{Kind, Session, Setup};
 use lab::{Lab, Neighbor, Origin, Pairs, Result, Route, Rustbgpd, Seen, Speaker, wait};
+use serde_json::Value;
 
 use bgpbench::bgp;
 
@@ -48,6 +49,13 @@ fn shutdown_communication(kind: Kind) -> Result<()> {
         daemon.ctl(&["neighbor", &Pairs::theirs(2).to_string(), "disable", "--reason", OURS])?;
         other.process().wait_log(OURS, 5)?;
         assert!(daemon.neighbor(Pairs::theirs(2))?.last_error.contains(OURS));
+        // In each direction for itself.
+        let state = |n| daemon.json(&["neighbor", &Pairs::theirs(n).to_string()]);
+        let (theirs, ours) = (state(1)?, state(2)?);
+        let text = |value: &Value| value["message"].as_str().unwrap_or_default().to_owned();
+        assert!(text(&theirs["last_notification_received"]).contains(THEIRS), "{theirs}");
+        assert!(text(&ours["last_notification_sent"]).contains(OURS), "{ours}");
+        assert_eq!(theirs["last_notification_sent"], Value::Null);
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use bgp::{Family, FamilySet, FaultKind, NextHop, Verdict};
 use grpc::v1;
 use ipc::config::{ControlPeer, OverLimit, PrefixLimits};
 use ipc::control_rde::{PeerCounters, RouteFilter, RouteView, Segment};
-use ipc::control_session::{FsmState, MessageCounts, PeerStatus};
+use ipc::control_session::{Agreed, FsmState, MessageCounts, Notified, PeerStatus};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipnet::IpNet;
 use tonic::Status;
@@ -275,6 +275,15 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     state.flap_count = s.flap_count;
     state.last_error.clone_from(&s.last_error);
     state.negotiated_hold_time = s.hold_time.into();
+    state.last_notification_received = s.notification_received.as_ref().map(notification);
+    state.last_notification_sent = s.notification_sent.as_ref().map(notification);
+    state.keepalive_interval = s.keepalive.into();
+    if let Some(agreed) = &s.agreed {
+        state.negotiated_capabilities = capabilities(agreed);
+        state.peer_restart_time = agreed.restart_time.unwrap_or(0).into();
+        let families = agreed.restart_families.iter();
+        state.graceful_restart_families = families.map(|f| f.name().to_owned()).collect();
+    }
     state.next_attempt_seconds = s.next_attempt;
     state.send_hold_time = s.send_hold_time;
     let names = |families: FamilySet| families.iter().map(|f| f.name().to_owned()).collect();
@@ -290,6 +299,29 @@ fn add_session(state: &mut v1::NeighborState, s: &PeerStatus) {
     state.messages_received = Some(message_counts(&s.received));
     state.messages_sent = Some(message_counts(&s.sent));
     state.queued_octets = s.queued_octets;
+}
+
+fn notification(n: &Notified) -> v1::NotificationState {
+    v1::NotificationState {
+        time_ms: n.at,
+        code: n.code.into(),
+        subcode: n.subcode.into(),
+        message: n.text.clone(),
+    }
+}
+
+/// The names of what was agreed on.
+fn capabilities(agreed: &Agreed) -> Vec<String> {
+    let list = [
+        (agreed.four_octet_as, "four_octet_as"),
+        (agreed.route_refresh, "route_refresh"),
+        (agreed.enhanced_refresh, "enhanced_route_refresh"),
+        (agreed.extended_messages, "extended_messages"),
+        (agreed.extended_next_hop, "extended_next_hop"),
+        (agreed.restart_time.is_some(), "graceful_restart"),
+        (agreed.restart_notification, "graceful_restart_notification"),
+    ];
+    list.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_owned()).collect()
 }
 
 /// Routes exchanged with a neighbor, for each of its configured families.

@@ -220,9 +220,7 @@ impl Connection {
     }
 
     fn arm_keepalive(&mut self, now: Instant, settings: &Settings, jitter: &mut Jitter) {
-        // Not more than a third of the hold time (RFC 4271 §4.4), whatever the peer's made of ours.
-        let third = self.session().and_then(|s| s.hold_time.keepalive());
-        let interval = third.map(|third| settings.keepalive.map_or(third, |wanted| wanted.min(third)));
+        let interval = self.session().and_then(|s| settings.keepalive_interval(s.hold_time));
         self.keepalive = interval.map(|i| now + jitter.shorten(i));
     }
 }

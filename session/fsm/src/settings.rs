@@ -130,6 +130,13 @@ impl Settings {
         self.local_asn == self.remote_asn
     }
 
+    /// The time between KEEPALIVEs, where this hold time was agreed on: not more than a third of it (RFC 4271 §4.4),
+    /// whatever the peer's made of ours. `None` where there are none.
+    pub fn keepalive_interval(&self, agreed: HoldTime) -> Option<Duration> {
+        let third = agreed.keepalive()?;
+        Some(self.keepalive.map_or(third, |wanted| wanted.min(third)))
+    }
+
     /// Whether a session that was opened with `self` is another one with `new`: something differs that the
     /// OPEN carries or checks, or prefixes are to be counted that were not.
     pub fn needs_reset(&self, new: &Settings) -> bool {

@@ -393,6 +393,10 @@ async fn a_peer_goes_up_before_its_messages_and_down_behind_them() {
     let status = rig.status(PeerId(1)).await;
     assert_eq!((status.flap_count, status.received.notification), (20, 20));
     assert!(status.last_error.contains("\"reboot\""), "{}", status.last_error);
+    let said = status.notification_received.unwrap();
+    assert_eq!((said.code, said.subcode), (6, 2));
+    assert!(said.text.contains("\"reboot\"") && said.at > 0, "{said:?}");
+    assert_eq!(status.notification_sent, None);
 }
 
 #[tokio::test]

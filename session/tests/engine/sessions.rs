@@ -31,6 +31,8 @@ async fn rfc9687_a_peer_that_does_not_read_is_torn_down_and_one_with_nothing_to_
     assert!(begun.elapsed() >= Duration::from_secs(2));
     let status = rig.status(PeerId(1)).await;
     assert!(status.last_error.contains("Send Hold Timer Expired (8/0)"), "{}", status.last_error);
+    assert_eq!(status.notification_sent.map(|n| (n.code, n.subcode)), Some((8, 0)));
+    assert_eq!((status.notification_received, status.agreed), (None, None));
     assert_eq!((status.send_hold_time, status.sent.notification), (0, 1));
     rig.logged("\"code_name\":\"Send Hold Timer Expired\"").await;
     // It was attempted to tell it: whole messages come before that, and nothing after it.
@@ -110,6 +112,8 @@ async fn rfc8654_extended_messages_go_both_ways_where_they_were_announced() {
     one.write(&bgp::header::KEEPALIVE).await;
     let (source, negotiated) = rig.up().await;
     assert_eq!(negotiated.max_message, 65535);
+    let agreed = rig.status(source.peer).await.agreed.unwrap();
+    assert!(agreed.extended_messages && agreed.four_octet_as && !agreed.enhanced_refresh, "{agreed:?}");
     // In pieces of any size, next to messages of all other sizes.
     let mut sent = Vec::new();
     for (i, len) in [23, 65535, 4097, 40_000, 19 + 4, 65535, 65534, 4096, 65535].into_iter().enumerate() {
@@ -166,6 +170,7 @@ async fn keepalives_come_as_often_as_configured() {
         assert_eq!(one.next().await.unwrap().0, MessageType::Keepalive);
     }
     assert!(begun.elapsed() >= Duration::from_millis(3 * 750), "{:?}", begun.elapsed());
+    assert_eq!(rig.status(PeerId(1)).await.keepalive, 1);
 }
 
 #[tokio::test]

@@ -160,6 +160,13 @@ fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
         _ => field(out, "State", &state)?,
     }
     field(out, "Last error", &n.last_error)?;
+    for (name, notification) in
+        [("Last received", &n.last_notification_received), ("Last sent", &n.last_notification_sent)]
+    {
+        if let Some(n) = notification {
+            field(out, name, &format!("NOTIFICATION {} at {}", n.message, text::time(n.time_ms)))?;
+        }
+    }
     if let Some(seconds) = n.next_attempt_seconds {
         field(out, "Next attempt", &format!("in {seconds} s"))?;
     }
@@ -224,6 +231,9 @@ fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Re
         _ => format!("{} s configured", c.hold_time),
     };
     field(out, "Hold time", &hold)?;
+    if n.keepalive_interval > 0 {
+        field(out, "Keepalive", &format!("every {} s", n.keepalive_interval))?;
+    }
     if n.send_hold_time > 0 {
         field(out, "Send hold time", &format!("{} s", n.send_hold_time))?;
     }
@@ -233,6 +243,11 @@ fn print_session(n: &NeighborState, c: &NeighborConfig, out: &mut Out) -> io::Re
         field(out, "Connection", &format!("{} to {}", n.local_address, n.remote_address))?;
     }
     field(out, "Negotiated", &n.negotiated_families.join(", "))?;
+    field(out, "Both sides have", &n.negotiated_capabilities.join(", "))?;
+    if !n.graceful_restart_families.is_empty() {
+        let (families, seconds) = (n.graceful_restart_families.join(", "), n.peer_restart_time);
+        field(out, "Kept over a restart", &format!("{families}, if the peer is back within {seconds} s"))?;
+    }
     field(out, "Several paths from it", &n.add_path_receive_families.join(", "))?;
     let most = match c.add_path_send_max {
         0 => String::new(),

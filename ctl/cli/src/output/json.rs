@@ -41,6 +41,15 @@ pub(crate) fn route(route: &v1::Route) -> Value {
 
 /// A neighbor.
 pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
+    let (mut all, session) = (exchanged(n), session(n));
+    if let (Value::Object(all), Value::Object(session)) = (&mut all, session) {
+        all.extend(session);
+    }
+    all
+}
+
+/// What is configured of a neighbor, and what becomes of its session.
+fn session(n: &v1::NeighborState) -> Value {
     json!({
         "config": n.config.as_ref().map(config),
         "state": text::state(n.state()),
@@ -53,17 +62,35 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "notifications_sent": n.notifications_sent,
         "flap_count": n.flap_count,
         "last_error": n.last_error,
+        "last_notification_received": n.last_notification_received.as_ref().map(notification),
+        "last_notification_sent": n.last_notification_sent.as_ref().map(notification),
         "next_attempt_seconds": n.next_attempt_seconds,
         "is_dynamic": n.is_dynamic,
         "disabled": n.disabled,
         "negotiated_hold_time": n.negotiated_hold_time,
         "send_hold_time": n.send_hold_time,
+        "keepalive_interval": n.keepalive_interval,
         "negotiated_families": n.negotiated_families,
+        "negotiated_capabilities": n.negotiated_capabilities,
+        "peer_restart_time": n.peer_restart_time,
+        "graceful_restart_families": n.graceful_restart_families,
         "capabilities_sent": n.capabilities_sent,
         "capabilities_received": n.capabilities_received,
         "local_address": n.local_address,
         "remote_address": n.remote_address,
         "router_id": n.router_id,
+        "peer_role": n.peer_role,
+        "draining": n.draining,
+        "graceful_restart": n.graceful_restart.as_ref().map(restart),
+        "graceful_restarts_expired": n.graceful_restarts_expired,
+        "over_prefix_limit": n.over_prefix_limit,
+        "prefix_limit_exceeded": n.prefix_limit_exceeded,
+    })
+}
+
+/// What a neighbor and we have told each other.
+fn exchanged(n: &v1::NeighborState) -> Value {
+    json!({
         "messages_received": n.messages_received.as_ref().map(messages),
         "messages_sent": n.messages_sent.as_ref().map(messages),
         "prefixes": list(&n.prefixes, prefixes),
@@ -75,13 +102,7 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
         "add_path_receive_families": n.add_path_receive_families,
         "add_path_send_families": n.add_path_send_families,
         "paths_refused": n.paths_refused,
-        "peer_role": n.peer_role,
         "route_leaks": n.route_leaks,
-        "draining": n.draining,
-        "graceful_restart": n.graceful_restart.as_ref().map(restart),
-        "graceful_restarts_expired": n.graceful_restarts_expired,
-        "over_prefix_limit": n.over_prefix_limit,
-        "prefix_limit_exceeded": n.prefix_limit_exceeded,
     })
 }
 
@@ -107,6 +128,10 @@ fn config(c: &v1::NeighborConfig) -> Value {
         "max_prefixes_action": c.max_prefixes_action,
         "max_prefixes_restart_minutes": c.max_prefixes_restart_minutes,
     })
+}
+
+fn notification(n: &v1::NotificationState) -> Value {
+    json!({ "time_ms": n.time_ms, "code": n.code, "subcode": n.subcode, "message": n.message })
 }
 
 fn restart(r: &v1::GracefulRestartState) -> Value {

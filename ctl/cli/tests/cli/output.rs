@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use grpc::v1::{
     AsPathSegment, FamilyPrefixes, GetNeighborErrorsResponse, GracefulRestartState, MessageCounts,
-    NeighborConfig, NeighborError, NeighborErrorCount, NeighborState, Route,
+    NeighborConfig, NeighborError, NeighborErrorCount, NeighborState, NotificationState, Route,
 };
 use serde_json::json;
 
@@ -33,6 +33,16 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
         last_error: "hold timer expired".into(),
         negotiated_hold_time: 30,
         send_hold_time: 480,
+        keepalive_interval: 10,
+        negotiated_capabilities: vec!["four_octet_as".into(), "graceful_restart".into()],
+        peer_restart_time: 120,
+        graceful_restart_families: vec!["ipv4_unicast".into()],
+        last_notification_received: Some(NotificationState {
+            time_ms: 1_795_402_800_500,
+            code: 6,
+            subcode: 2,
+            message: "Cease/Administrative Shutdown (6/2)".into(),
+        }),
         router_id: "10.9.9.9".into(),
         peer_role: "provider".into(),
         capabilities_sent: vec!["route refresh".into()],
@@ -111,6 +121,10 @@ fn neighbors_as_table_and_one_in_full() {
         "Established for 1h 01m",
         "30 s negotiated, 90 s configured",
         "Send hold time:       480 s",
+        "Keepalive:            every 10 s",
+        "Both sides have:      four_octet_as, graceful_restart",
+        "Kept over a restart:  ipv4_unicast, if the peer is back within 120 s",
+        "NOTIFICATION Cease/Administrative Shutdown (6/2) at 2026-11-23 03:00:00",
         "10.9.9.9",
         "TCP-MD5",
         "role customer (strict)",
@@ -122,7 +136,7 @@ fn neighbors_as_table_and_one_in_full() {
     ] {
         assert!(one.contains(expected), "{expected} in\n{one}");
     }
-    for absent in ["Next attempt", "Restart", "Several paths from it"] {
+    for absent in ["Next attempt", "Restart:", "Several paths from it", "Last sent"] {
         assert!(!one.contains(absent), "{absent} in\n{one}");
     }
     let away = daemon.ok(&["neighbor", "2001:db8::1"]);
@@ -133,6 +147,9 @@ fn neighbors_as_table_and_one_in_full() {
     let json = daemon.json(&["neighbor", "192.0.2.1"]);
     assert_eq!(json["state"], "Established");
     assert_eq!(json["config"]["remote_asn"], 65001);
+    assert_eq!(json["last_notification_received"]["subcode"], 2);
+    assert_eq!(json["last_notification_sent"], json!(null));
+    assert_eq!(json["negotiated_capabilities"], json!(["four_octet_as", "graceful_restart"]));
     assert_eq!(json["prefixes"][0], json!({ "family": "ipv4_unicast", "received": 1_178_137, "sent": 12 }));
 }
 

@@ -19,7 +19,9 @@ use ipc::control_rde::{
     ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
     RouteView, Segment, SoftResetError, Table, TableCounters,
 };
-use ipc::control_session::{ControlToSession, FsmState, MessageCounts, PeerStatus, SessionToControl};
+use ipc::control_session::{
+    Agreed, ControlToSession, FsmState, MessageCounts, Notified, PeerStatus, SessionToControl,
+};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
@@ -99,12 +101,22 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
         uptime_seconds: if up { 77 } else { 0 },
         flap_count: 2,
         last_error: "hold timer expired".into(),
+        notification_received: None,
+        notification_sent: Some(Notified { at: 4000, code: 4, subcode: 0, text: "silence".into() }),
         next_attempt: (!up).then_some(12),
         received: MessageCounts { open: 3, update: 10, notification: 1, keepalive: 20, route_refresh: 0 },
         sent: MessageCounts { open: 3, update: 11, notification: 2, keepalive: 21, route_refresh: 1 },
         hold_time: if up { 30 } else { 0 },
         send_hold_time: if up { 480 } else { 0 },
+        keepalive: if up { 10 } else { 0 },
         families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
+        agreed: up.then_some(Agreed {
+            four_octet_as: true,
+            enhanced_refresh: true,
+            restart_time: Some(120),
+            restart_families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
+            ..Agreed::default()
+        }),
         add_path_receive: FamilySet::EMPTY,
         add_path_send: FamilySet::EMPTY.with(Family::Ipv4Unicast),
         capabilities_received: vec!["4-octet AS 65001".into()],

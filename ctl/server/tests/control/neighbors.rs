@@ -57,7 +57,13 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     assert_eq!((one.prefixes_received, one.prefixes_sent), (11, 7));
     assert_eq!((one.updates_received, one.updates_sent), (10, 11));
     assert_eq!((one.notifications_received, one.notifications_sent), (1, 2));
-    assert_eq!(one.send_hold_time, 480);
+    assert_eq!((one.send_hold_time, one.keepalive_interval), (480, 10));
+    assert_eq!(one.negotiated_capabilities, ["four_octet_as", "enhanced_route_refresh", "graceful_restart"]);
+    assert_eq!(one.peer_restart_time, 120);
+    assert_eq!(one.graceful_restart_families, ["ipv4_unicast"]);
+    assert_eq!(one.last_notification_received, None);
+    let sent = one.last_notification_sent.as_ref().unwrap();
+    assert_eq!((sent.time_ms, sent.code, sent.subcode, sent.message.as_str()), (4000, 4, 0, "silence"));
     assert_eq!((one.negotiated_hold_time, one.router_id.as_str()), (30, "10.9.9.9"));
     assert_eq!(
         (one.local_address.as_str(), one.remote_address.as_str()),
