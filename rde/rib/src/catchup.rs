@@ -3,7 +3,6 @@
 //! whose session is about to be shut down does not: what it is sent differs from what the others are sent.
 
 use crate::attrs::AttrId;
-use crate::column::Sent;
 use crate::entry::{Entry, To, Writer};
 use crate::export::Treatment;
 use crate::family::Shared;
@@ -74,14 +73,14 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
             self.scratch.let_go.push(id);
             match &group.paths {
                 Some(paths) => looked += self.add_paths(group, paths, id, peer, catch_up.held.remove(&id)),
-                None => self.add(group, group.column.get(id), peer, id, true),
+                None => self.add(group, peer, id, true),
             }
         }
         let end = group.column.len();
         while looked < self.budget && catch_up.cursor < end {
             match &group.paths {
                 Some(paths) => looked += self.add_paths(group, paths, catch_up.cursor, peer, None),
-                None => self.add(group, group.column.get(catch_up.cursor), peer, catch_up.cursor, false),
+                None => self.add(group, peer, catch_up.cursor, false),
             }
             catch_up.cursor += 1;
             looked += 1;
@@ -89,12 +88,11 @@ impl<A: Addr, S: Sink> CatchUpStep<'_, A, S> {
         looked
     }
 
-    fn add(&mut self, group: &Group, entry: Sent, peer: PeerIdx, slot: u32, changed: bool) {
-        let has = entry.attr.is_some() && entry.source != peer;
-        if has || changed {
-            let entry = if has { entry } else { Sent::NOTHING };
-            let treatment = group.treatment(self.shared, entry);
-            self.scratch.entries.push(Entry::new(To::Only(peer), entry.attr, treatment, slot));
+    fn add(&mut self, group: &Group, peer: PeerIdx, slot: u32, changed: bool) {
+        let sent = group.sends(slot).to(peer);
+        if sent.attr.is_some() || changed {
+            let treatment = group.treatment(self.shared, sent);
+            self.scratch.entries.push(Entry::new(To::Only(peer), sent.attr, treatment, slot));
         }
     }
 

@@ -97,6 +97,12 @@ impl Rules {
         }
     }
 
+    /// Whether each such peer is sent the best of what it may have: a client of a route server (RFC 7947 §2.3) that
+    /// takes one path.
+    pub(crate) fn own_best(&self) -> bool {
+        self.transparent && self.add_path.is_none()
+    }
+
     /// Whether the route may go to such peers at all.
     pub(crate) fn allow(&self, head: &Head, source: Rank) -> bool {
         let refused = match self.class {

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use crate::attrs::{AttrId, Attrs, LAST_CHOICE_PREF};
 use crate::batch::{Change, HashKey};
+use crate::column::Sent;
 use crate::decide::{Candidate, best};
 use crate::group::Group;
 use crate::paths::{Path, Paths};
@@ -36,6 +37,13 @@ impl Shared {
     pub(crate) fn is_last_choice(&self, path: &Path) -> bool {
         self.peers.rank(path.peer).is_last_choice(self.attrs.head(path.attr).flags)
     }
+
+    /// A path as a column has it.
+    #[inline]
+    pub(crate) fn sent(&self, path: &Path) -> Sent {
+        let last_choice = self.is_last_choice(path);
+        Sent { attr: path.attr, source: path.peer, last_choice, dirty: false }
+    }
 }
 
 #[derive(Debug)]
@@ -43,8 +51,8 @@ pub(crate) struct FamilyTable<A> {
     pub(crate) slots: Slots<A>,
     pub(crate) paths: Paths,
     pub(crate) groups: Vec<Group>,
-    /// A group is sent more than the best path.
-    pub(crate) many_paths: bool,
+    /// A group is sent more than the best path, or members their own.
+    pub(crate) behind_best: bool,
     pub(crate) walks: Walks,
     /// Prefixes with at least one path.
     pub(crate) prefixes: u64,
@@ -58,7 +66,7 @@ impl<A: Addr> FamilyTable<A> {
             slots: Slots::new(key),
             paths: Paths::default(),
             groups: Vec::new(),
-            many_paths: false,
+            behind_best: false,
             walks: Walks::default(),
             prefixes: 0,
             removed: 0,
@@ -220,11 +228,11 @@ impl<A: Addr> FamilyTable<A> {
 
     /// Tells every group to look at the prefix that is concerned: by a new best path, or by any change.
     fn mark(&mut self, id: u32, best: bool) {
-        if !best && !self.many_paths {
+        if !best && !self.behind_best {
             return;
         }
         for group in self.groups.iter_mut().filter(|g| g.teardown.is_none()) {
-            if !best && group.paths.is_none() {
+            if !best && !group.looks_behind_best() {
                 continue;
             }
             if group.column.mark(id) {

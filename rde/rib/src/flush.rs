@@ -6,15 +6,15 @@
 
 use smallvec::SmallVec;
 
-use crate::attrs::AttrId;
 use crate::catchup::CatchUpStep;
 use crate::column::Sent;
 use crate::entry::{Entry, To, Writer};
 use crate::export::Treatment;
 use crate::family::{FamilyTable, Shared};
 use crate::group::{CatchUp, Group, Member};
+use crate::instead::Sends;
 use crate::pack;
-use crate::paths::{List, Path, Paths};
+use crate::paths::{Path, Paths};
 use crate::peers::PeerIdx;
 use crate::rib::Sink;
 use crate::sent_paths::release;
@@ -41,7 +41,7 @@ impl<A: Addr> FamilyTable<A> {
         now: u64,
         sink: &mut impl Sink,
     ) -> u32 {
-        let FamilyTable { slots, paths, groups, many_paths, .. } = self;
+        let FamilyTable { slots, paths, groups, behind_best, .. } = self;
         let mut looked = 0;
         // Each step begins with another group, so that none starves when the sink is full.
         let turn = usize::from(groups.len() > 1);
@@ -75,7 +75,7 @@ impl<A: Addr> FamilyTable<A> {
             group.report_ready(sink);
         }
         groups.retain(|g| g.teardown.is_none_or(|t| t < g.column.len()));
-        *many_paths = groups.iter().any(|g| g.paths.is_some() && g.teardown.is_none());
+        *behind_best = groups.iter().any(|g| g.looks_behind_best() && g.teardown.is_none());
         looked
     }
 }
@@ -154,19 +154,15 @@ impl Group {
                 looked += self.batch_paths::<A>(shared, slots, paths.get(list), id, scratch);
                 continue;
             }
-            let old = self.column.get(id);
-            let new = self.wanted::<A>(shared, paths, id, list);
-            if !new.same_route(&old) {
-                // The only one in the stream needs no message that is for all but itself.
-                let alone = |peer| readers == 1 && self.in_stream(peer);
-                let nobody = match new.attr.is_some() {
-                    true => alone(new.source) && !old.attr.is_some(),
-                    false => alone(old.source),
-                };
-                if readers > 0 && !nobody {
-                    self.differ(shared, old, new, id, &mut scratch.entries);
+            let (old, new) = (self.sends(id), self.wanted::<A>(shared, paths.get(list), id));
+            if self.instead.is_some() {
+                looked += u32::from(list.count);
+            }
+            if !new.same_routes(&old) {
+                if readers > 0 {
+                    self.differ(shared, &old, &new, readers, id, &mut scratch.entries);
                 }
-                self.replace(shared, slots, old, new, id, &mut scratch.let_go);
+                self.replace(shared, slots, &old, &new, id, &mut scratch.let_go);
             }
         }
         if !scratch.entries.is_empty() {
@@ -178,19 +174,19 @@ impl Group {
         looked
     }
 
-    /// What the group should have of a prefix.
-    fn wanted<A: Addr>(&self, shared: &Shared, paths: &Paths, slot: u32, list: List) -> Sent {
+    /// What the members should have of a prefix with these paths.
+    fn wanted<A: Addr>(&self, shared: &Shared, paths: &[Path], slot: u32) -> Sends {
         if let Some(default) = self.default_route.filter(|d| d.slot == slot) {
-            return default.sent();
+            return Sends { best: default.sent(), ..Sends::NOTHING };
         }
-        match paths.get(list).first() {
-            Some(best) if self.may_have::<A>(shared, best) => Sent {
-                attr: best.attr,
-                source: best.peer,
-                last_choice: shared.is_last_choice(best),
-                dirty: false,
-            },
-            _ => Sent::NOTHING,
+        if self.instead.is_some() {
+            return self.own_best::<A>(shared, paths);
+        }
+        match paths.first() {
+            Some(best) if self.may_have::<A>(shared, best) => {
+                Sends { best: shared.sent(best), ..Sends::NOTHING }
+            }
+            _ => Sends::NOTHING,
         }
     }
 
@@ -222,48 +218,68 @@ impl Group {
         self.rules.treatment(head, rank, sent.last_choice)
     }
 
-    /// Who must be told what, when a prefix's entry changes. The member that a route is from does not get
-    /// it; if it had the one before, that is withdrawn.
-    fn differ(&self, shared: &Shared, old: Sent, new: Sent, slot: u32, entries: &mut Vec<Entry>) {
-        let treatment = self.treatment(shared, new);
-        let mut tell = |to, attr| entries.push(Entry::new(to, attr, treatment, slot));
-        let except = |peer| if self.in_stream(peer) { To::Except(peer) } else { To::All };
-        if !new.attr.is_some() {
-            return tell(except(old.source), AttrId::NONE);
-        }
+    /// Who must be told what, when what the members are sent of a prefix changes. `readers`: how many get the stream.
+    fn differ(
+        &self,
+        shared: &Shared,
+        old: &Sends,
+        new: &Sends,
+        readers: u32,
+        slot: u32,
+        entries: &mut Vec<Entry>,
+    ) {
         // Equal attributes make equal messages only where their sources are treated alike.
-        if old.attr == new.attr && self.treatment(shared, old) == treatment {
-            if self.in_stream(old.source) {
-                tell(To::Only(old.source), new.attr);
-            }
-        } else {
-            tell(except(new.source), new.attr);
+        let same = |a: Sent, b: Sent| {
+            let alike = || self.treatment(shared, a) == self.treatment(shared, b);
+            a.attr == b.attr && (!a.attr.is_some() || alike())
+        };
+        let mut tell = |to, sent: Sent| {
+            let treatment = self.treatment(shared, sent);
+            entries.push(Entry::new(to, sent.attr, treatment, slot));
+        };
+        // The source of the best route does not get it. Where that is withdrawn, its source has nothing to lose but
+        // what it had instead.
+        let source = if new.best.attr.is_some() { new.best.source } else { old.best.source };
+        let all_have = !new.best.attr.is_some() && old.instead.attr.is_some();
+        let apart = Some(source).filter(|s| !all_have && self.in_stream(*s));
+        let to_all = !same(old.best, new.best);
+        match apart {
+            _ if !to_all => {}
+            // The only one in the stream needs no message that is for all but itself.
+            Some(_) if readers == 1 => {}
+            Some(peer) => tell(To::Except(peer), new.best),
+            None => tell(To::All, new.best),
         }
-        if old.attr.is_some() && old.source != new.source && self.in_stream(new.source) {
-            tell(To::Only(new.source), AttrId::NONE);
+        let mut tell_one = |member: PeerIdx| {
+            let told = to_all && apart != Some(member);
+            if self.in_stream(member) && !told && !same(old.to(member), new.to(member)) {
+                tell(To::Only(member), new.to(member));
+            }
+        };
+        tell_one(old.best.source);
+        if new.best.source != old.best.source {
+            tell_one(new.best.source);
         }
     }
 
-    /// Writes the column, and notes the change for members that are not in the stream.
+    /// Notes what the members are sent of a prefix, also for those that are not in the stream.
     fn replace<A: Addr>(
         &mut self,
         shared: &mut Shared,
         slots: &mut Slots<A>,
-        old: Sent,
-        new: Sent,
+        old: &Sends,
+        new: &Sends,
         id: u32,
         let_go: &mut Vec<u32>,
     ) {
-        shared.attrs.retain(new.attr, 1);
-        shared.attrs.release(old.attr);
-        self.column.set(id, new);
-        match (old.attr.is_some(), new.attr.is_some()) {
+        self.store(shared, old, new, id);
+        match (old.best.attr.is_some(), new.best.attr.is_some()) {
             (false, true) => slots.hold(id),
             (true, false) => let_go.push(id),
             _ => {}
         }
         for member in &mut self.members {
-            let has = |s: Sent| s.attr.is_some() && s.source != member.peer;
+            let has = |s: &Sends| s.to(member.peer).attr.is_some();
             if !has(old) && !has(new) {
                 continue;
             }
@@ -273,6 +289,18 @@ impl Group {
             {
                 slots.hold(id);
             }
+        }
+    }
+
+    /// Writes column and exceptions.
+    fn store(&mut self, shared: &mut Shared, old: &Sends, new: &Sends, id: u32) {
+        shared.attrs.retain(new.best.attr, 1);
+        shared.attrs.release(old.best.attr);
+        self.column.set(id, new.best);
+        if let Some(instead) = &mut self.instead {
+            shared.attrs.retain(new.instead.attr, 1);
+            shared.attrs.release(old.instead.attr);
+            instead.change(id, old, new);
         }
     }
 
@@ -341,13 +369,15 @@ impl Group {
         let from = self.teardown.unwrap_or(0);
         let end = from.saturating_add(budget).min(self.column.len());
         for id in from..end {
-            let entry = self.column.get(id);
-            if entry.attr.is_some() {
+            let sends = self.sends(id);
+            if sends.best.attr.is_some() {
                 match &mut self.paths {
-                    Some(paths) => release(shared, &paths.replace(id, Box::default())),
-                    None => shared.attrs.release(entry.attr),
+                    Some(paths) => {
+                        release(shared, &paths.replace(id, Box::default()));
+                        self.column.set(id, Sent::NOTHING);
+                    }
+                    None => self.store(shared, &sends, &Sends::NOTHING, id),
                 }
-                self.column.set(id, Sent::NOTHING);
                 slots.let_go(id);
             }
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::column::{Column, SlotSet};
 use crate::default_route::DefaultRoute;
 use crate::export::Rules;
+use crate::instead::Instead;
 use crate::peers::PeerIdx;
 use crate::sent_paths::SentPaths;
 
@@ -80,6 +81,8 @@ pub(crate) struct Group {
     pub(crate) column: Column,
     /// What is sent beyond the best paths (RFC 7911). The column has an entry where a list has a path that is sent.
     pub(crate) paths: Option<Box<SentPaths>>,
+    /// What a member that a best path is from is sent instead (RFC 7947 §2.3).
+    pub(crate) instead: Option<Box<Instead>>,
     /// Slots from here on were not marked since the group began.
     pub(crate) build: Option<u32>,
     /// The initial table is out when so many slots were taken from the queue.
@@ -93,6 +96,7 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn new(id: u32, rules: Rules) -> Group {
         let paths = rules.add_path.map(|limit| Box::new(SentPaths::new(limit)));
+        let instead = rules.own_best().then(Box::default);
         Group {
             id,
             rules,
@@ -101,6 +105,7 @@ impl Group {
             stream: Vec::new(),
             column: Column::default(),
             paths,
+            instead,
             build: Some(0),
             ready_at: None,
             ready: false,
@@ -135,17 +140,19 @@ impl Group {
         self.stream.iter().map(|w| w.count_ones()).sum()
     }
 
+    /// Whether changes behind the best path concern the group.
+    pub(crate) fn looks_behind_best(&self) -> bool {
+        self.paths.is_some() || self.instead.is_some()
+    }
+
     /// How many routes this member has been sent: prefixes, or with add-path, paths.
     pub(crate) fn advertised_to(&self, peer: PeerIdx) -> u64 {
-        match &self.paths {
-            Some(paths) => paths.advertised_to(peer),
-            None => self.column.routes - self.column.routes_from(peer),
-        }
+        self.paths.as_ref().map_or_else(|| self.prefixes_to(peer), |p| p.advertised_to(peer))
     }
 
     /// To how many prefixes this member has been sent routes.
     pub(crate) fn prefixes_to(&self, peer: PeerIdx) -> u64 {
         let own = self.paths.as_ref().map_or_else(|| self.column.routes_from(peer), |p| p.only_from(peer));
-        self.column.routes - own
+        self.column.routes - own + self.instead.as_ref().map_or(0, |i| i.sent_to(peer))
     }
 }

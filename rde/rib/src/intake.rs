@@ -84,10 +84,11 @@ impl Intake {
         now: u64,
     ) -> Option<(Arc<PeerInfo>, Arc<Flow>)> {
         let known = self.peers.get_mut(peer.index())?.as_mut()?;
-        // All that a route's rank depends on, and what it was marked for.
+        // All that a route's rank depends on, what it was marked for, and what follows from who it is from.
         let who = |i: &PeerInfo| {
-            let options = (i.route_reflector_client, i.graceful_shutdown, i.role);
-            (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, options)
+            let client = (i.route_reflector_client, i.route_server_client);
+            let marks = (i.graceful_shutdown, i.role);
+            (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, client, marks)
         };
         if who(&known.info) != who(info) {
             return None;

@@ -26,6 +26,7 @@ mod flow;
 mod flush;
 mod group;
 mod index;
+mod instead;
 mod intake;
 mod octets;
 mod otc;

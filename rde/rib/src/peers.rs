@@ -127,6 +127,8 @@ impl PeerInfo {
 pub(crate) struct Rank {
     pub(crate) local: bool,
     pub(crate) external: bool,
+    /// A client of our route server.
+    pub(crate) route_server_client: bool,
     /// A client of ours as a route reflector.
     pub(crate) client: bool,
     /// All its routes are the last choice.
@@ -212,6 +214,7 @@ impl Peers {
         let rank = Rank {
             local: info.label.is_none(),
             external: info.external(),
+            route_server_client: info.route_server_client && info.external(),
             client: info.route_reflector_client && !info.external(),
             last_choice: info.draining && info.external(),
             graceful_shutdown: info.graceful_shutdown && info.external(),
@@ -287,6 +290,7 @@ impl Peers {
         const NOBODY: Rank = Rank {
             local: false,
             external: false,
+            route_server_client: false,
             client: false,
             last_choice: false,
             graceful_shutdown: false,

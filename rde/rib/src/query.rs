@@ -337,9 +337,9 @@ fn advertised<A: Addr>(
     to: PeerIdx,
 ) -> Option<(&Group, impl Iterator<Item = Advertised>)> {
     let group = table.group_of(to)?;
-    let entry = group.column.get(slot);
+    let sends = group.sends(slot);
     let walked = group.member(to)?.catch_up.as_ref().is_none_or(|c| c.knows(slot));
-    if !entry.attr.is_some() || !walked {
+    if !sends.best.attr.is_some() || !walked {
         return None;
     }
     let paths = group.paths.as_ref();
@@ -350,9 +350,14 @@ fn advertised<A: Addr>(
         path_id: Some(p.path_id),
         id: p.id,
     });
-    let Sent { attr, source, last_choice, .. } = entry;
-    let one = Advertised { attr, source, last_choice, path_id: None, id: 0 };
-    let one = (paths.is_none() && entry.source != to).then_some(one);
+    let one = Some(sends.to(to)).filter(|s| paths.is_none() && s.attr.is_some());
+    let one = one.map(|Sent { attr, source, last_choice, .. }| Advertised {
+        attr,
+        source,
+        last_choice,
+        path_id: None,
+        id: 0,
+    });
     Some((group, several.chain(one)))
 }
 

@@ -517,8 +517,9 @@ impl<A: Addr> FamilyTable<A> {
         let found = self.groups.iter().position(|g| g.rules == rules && g.teardown.is_none());
         let made = found.is_none();
         if made {
-            self.many_paths |= rules.add_path.is_some();
-            self.groups.push(Group::new(id, rules));
+            let group = Group::new(id, rules);
+            self.behind_best |= group.looks_behind_best();
+            self.groups.push(group);
             self.originate_default(shared);
         }
         let at = found.unwrap_or(self.groups.len() - 1);

@@ -8,6 +8,7 @@ mod limits;
 mod refresh;
 mod restart;
 mod rig;
+mod route_server;
 mod turns;
 
 use std::net::{IpAddr, Ipv4Addr};

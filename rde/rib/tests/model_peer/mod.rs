@@ -1,4 +1,4 @@
-//! A small world around the tables: nine peers with their own idea of what they were sent, and the plain
+//! A small world around the tables: eleven peers with their own idea of what they were sent, and the plain
 //! rules by which they should have been sent it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update::{ReadContext, UpdateBuilder, parse};
 use bgp::{Asn, BgpRole, Family, FamilySet, NextHop, RemovePrivateAs, RouterId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use rib::{Applied, Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, best, end_of_rib};
+use rib::{Applied, Candidate, Counters, Limits, PeerIdx, PeerInfo, Settings, end_of_rib, rank};
 
 use crate::net::Net;
 use crate::tables::Tables;
@@ -104,6 +104,11 @@ fn internal(p: usize) -> bool {
 /// A client of ours as a route reflector.
 fn client(p: usize) -> bool {
     p == 5 || p == 6
+}
+
+/// A client of our route server.
+fn route_server_client(p: usize) -> bool {
+    p == 9 || p == 10
 }
 
 /// It is sent a default route.
@@ -221,7 +226,7 @@ fn attributes(seen: &Seen, n: u8, nlri: &[u8]) -> Vec<PathAttribute> {
 }
 
 impl World {
-    pub(crate) const PEERS: usize = 9;
+    pub(crate) const PEERS: usize = 11;
 
     pub(crate) fn new(shards: u32, roles: bool) -> World {
         let limits = Limits { soft: 200, hard: 600, stalled: 20 };
@@ -274,6 +279,7 @@ impl World {
             four_octet_as: !old_speaker(p),
             self_v4: Some(SELF_V4),
             self_v6: Some(SELF_V6),
+            route_server_client: route_server_client(p),
             route_reflector_client: client(p),
             remove_private_as: remove_private_as(p),
             default_originate: default_originate(p),
@@ -492,7 +498,15 @@ impl World {
             }
         };
         let candidates: Vec<Candidate> = sources.iter().map(rated).collect();
-        let (source, route) = sources[best(&candidates, false)?];
+        // The best one of all, or none; for a client of the route server the best of those that it may have.
+        let ranked = rank(&candidates, false);
+        let looked_at = if route_server_client(p) { ranked.len() } else { 1 };
+        ranked.iter().take(looked_at).find_map(|at| self.export(p, n, &sources[*at]))
+    }
+
+    /// A route as a peer should get it, if it may.
+    fn export(&self, p: usize, n: u8, (source, route): &(Option<usize>, &Route)) -> Option<Seen> {
+        let source = *source;
         let reflected = internal(p) && source.is_some_and(internal);
         if source == Some(p) || (reflected && !client(p) && !source.is_some_and(client)) {
             return None;
@@ -502,12 +516,12 @@ impl World {
         if has(well_known::NO_ADVERTISE) || (has(well_known::NO_EXPORT) && !internal(p)) {
             return None;
         }
-        // RFC 7999 §3.2: what another AS wants dropped stays here.
+        // RFC 7999 §3.2: what another AS wants dropped stays here; a route server is not on its way.
         let blackhole = has(well_known::BLACKHOLE) && source.is_some_and(|q| !internal(q));
-        if blackhole && !internal(p) {
+        if blackhole && !internal(p) && !route_server_client(p) {
             return None;
         }
-        seen.communities.extend(blackhole.then_some(well_known::NO_EXPORT));
+        seen.communities.extend((blackhole && internal(p)).then_some(well_known::NO_EXPORT));
         // RFC 9234 §5 and RFC 3765: what goes up, or to the side.
         let up = matches!(self.role(p), Some(BgpRole::Customer | BgpRole::Peer));
         if up && seen.only_to_customer.is_some()
@@ -530,17 +544,20 @@ impl World {
                 seen.originator = seen.originator.or(Some(router_id(q)));
                 seen.clusters.insert(0, CLUSTER);
             }
-        } else {
-            if remove_private_as(p).is_some() {
-                seen.path.iter_mut().filter(|a| **a > 64511).for_each(|a| *a = ASN);
-            }
-            seen.path.insert(0, ASN);
-            (seen.originator, seen.clusters) = (None, vec![]);
-            seen.local_pref = None;
-            if source.is_some() {
-                seen.med = None;
-                seen.next_hop = if n < FIRST_V6 { SELF_V4.into() } else { SELF_V6.into() };
-            }
+            return Some(seen);
+        }
+        (seen.originator, seen.clusters) = (None, vec![]);
+        seen.local_pref = None;
+        if route_server_client(p) {
+            return Some(seen);
+        }
+        if remove_private_as(p).is_some() {
+            seen.path.iter_mut().filter(|a| **a > 64511).for_each(|a| *a = ASN);
+        }
+        seen.path.insert(0, ASN);
+        if source.is_some() {
+            seen.med = None;
+            seen.next_hop = if n < FIRST_V6 { SELF_V4.into() } else { SELF_V6.into() };
         }
         Some(seen)
     }

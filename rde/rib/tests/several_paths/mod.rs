@@ -41,8 +41,9 @@ const fn kind(internal: bool, client: bool, gives: bool, takes: Option<u32>) -> 
     Kind { internal, client, gives, takes }
 }
 
-/// The third and the fourth share an update group, and so do the two plain ones.
-const KINDS: [Kind; 9] = [
+/// The third and the fourth share an update group, and so do the two plain ones and the last two, clients of our route
+/// server that take one path.
+const KINDS: [Kind; 11] = [
     kind(false, false, true, Some(0)),
     kind(false, false, false, Some(1)),
     kind(false, false, true, Some(2)),
@@ -52,6 +53,8 @@ const KINDS: [Kind; 9] = [
     kind(false, true, true, Some(0)),
     kind(false, false, true, None),
     kind(false, false, false, None),
+    kind(false, true, true, None),
+    kind(false, true, false, None),
 ];
 
 /// A route as it is announced, or as a peer has it.
@@ -485,11 +488,15 @@ impl World {
         };
         let candidates: Vec<Candidate> = sources.iter().map(rated).collect();
         let ranked = rank(&candidates, false);
-        let limit = match KINDS[p].takes {
+        let limit = match KINDS[p] {
+            // Its own best path (RFC 7947 §2.3).
+            Kind { takes: None, client: true, internal: false, .. } => 1,
             // The best one of all, or none.
-            None => return ranked.first().and_then(|at| self.export(p, &sources[*at])).into_iter().collect(),
-            Some(0) => usize::MAX,
-            Some(n) => n as usize,
+            Kind { takes: None, .. } => {
+                return ranked.first().and_then(|at| self.export(p, &sources[*at])).into_iter().collect();
+            }
+            Kind { takes: Some(0), .. } => usize::MAX,
+            Kind { takes: Some(n), .. } => n as usize,
         };
         ranked.iter().filter_map(|at| self.export(p, &sources[*at])).take(limit).collect()
     }

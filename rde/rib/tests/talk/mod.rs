@@ -154,6 +154,15 @@ impl Talk {
         self.tables.apply(peer, &update, &ctx)
     }
 
+    /// Withdrawals from a peer, without what follows from them.
+    pub(crate) fn withdraws(&mut self, peer: PeerIdx, nlri: &[[u8; 4]]) {
+        let mut body = u16::try_from(nlri.as_flattened().len()).unwrap().to_be_bytes().to_vec();
+        body.extend(nlri.as_flattened());
+        body.extend([0, 0]);
+        let ctx = self.context(peer);
+        self.tables.apply(peer, &parse(&body, &ctx).unwrap(), &ctx);
+    }
+
     /// What a peer was told since it was asked last, without End-of-RIB.
     pub(crate) fn heard(&mut self, peer: PeerIdx) -> Vec<Heard> {
         let ctx = self.context(peer);
