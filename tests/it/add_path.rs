@@ -76,15 +76,17 @@ fn both_ways(kind: Kind) -> Result<()> {
         let setup = Setup { asn: THEM, router_id: "10.0.1.2", sessions, routes: Vec::new() };
         let daemon = kind.start(&them, &setup)?;
         let add_path = "{ receive = true, send = true, send_max = 2 }";
-        let neighbors = ["10.0.1.2", "fd00:1::2"].map(|a| Neighbor::new(a, THEM).set("add_path", add_path));
+        let neighbors = ["10.0.1.2", "fd00:1::2"]
+            .map(|a| Neighbor::new(a, THEM).set("add_path", add_path).set("hold_time", HOLD_TIME));
         let us = Rustbgpd::start(&us, &Rustbgpd::configuration(US, "10.0.1.1", &neighbors))?;
         let at: [IpAddr; 2] = ["10.0.1.2".parse()?, "fd00:1::2".parse()?];
         us.wait_established(&at)?;
         for (at, family) in at.iter().zip(["ipv4_unicast", "ipv6_unicast"]) {
-            let neighbor = us.json(&["neighbor", &at.to_string()])?;
-            for way in ["add_path_receive_families", "add_path_send_families"] {
-                assert_eq!(neighbor[way], serde_json::json!([family]), "{neighbor}");
-            }
+            wait(&format!("several paths both ways with {at}"), 60, || {
+                let neighbor = us.json(&["neighbor", &at.to_string()])?;
+                let ways = ["add_path_receive_families", "add_path_send_families"];
+                Ok(ways.iter().all(|way| neighbor[way] == serde_json::json!([family])))
+            })?;
         }
         for ((prefix, next_hop), at) in OURS.into_iter().zip(at) {
             to_them(&us, at, prefix, next_hop, || daemon.paths(prefix))?;

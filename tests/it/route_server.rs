@@ -1,11 +1,13 @@
 //! As a route server on an exchange's LAN, between clients in two other ASes: what one announces, the other gets
-//! as it was announced (RFC 7947 §2.2), and routes from elsewhere come to clients unchanged, too.
+//! as it was announced (RFC 7947 §2.2), and routes from elsewhere come to clients unchanged, too. What one of them may
+//! not have hides nothing from it (§2.3).
 
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use bgpbench::bgp::{self, Attrs, Prefix};
 use lab::peers::{Kind, Peer, Session, Setup};
-use lab::{Error, Host, Lab, Neighbor, Origin, Result, Route, Rustbgpd, Seen, wait};
+use lab::{Error, Host, Lab, Neighbor, Origin, Result, Route, Rustbgpd, Seen, Speaker, wait};
 
 use crate::lan::lan;
 
@@ -105,4 +107,87 @@ fn rfc7947_2_2_clients_get_each_others_routes_as_they_were_announced() -> Result
         }
         Ok(())
     })
+}
+
+/// Of the speaker's session: it sends no KEEPALIVE, and is over long before.
+const HOLD_TIME: u16 = 90;
+
+/// A route with it stays in our AS (RFC 1997).
+const NO_EXPORT: u32 = 0xffff_ff01;
+
+/// Clients announce the same prefix; what each has of it is told by the AS that it is from.
+#[test]
+fn rfc7947_2_3_what_one_client_may_not_have_hides_nothing_from_it() -> Result<()> {
+    Lab::run(|lab| {
+        let [us, a, b, c] = lan(lab, ["us", "a", "b", "c"])?;
+        let mut clients = [client(Kind::Bird, &a, 2)?, client(Kind::Frr, &b, 3)?];
+        let (third, third_asn): (IpAddr, u32) = ("10.0.1.4".parse()?, 65004);
+        let neighbors = clients.iter().map(|c| (c.addresses[0], c.asn)).chain([("10.0.1.4", third_asn)]);
+        let neighbors: Vec<Neighbor> =
+            neighbors.map(|(a, asn)| Neighbor::new(a, asn).set("route_server_client", true)).collect();
+        let neighbors: Vec<Neighbor> = neighbors.into_iter().map(|n| n.set("hold_time", HOLD_TIME)).collect();
+        let us = Rustbgpd::start(&us, &Rustbgpd::configuration(US, SERVER[0], &neighbors))?;
+        let mut speaker = Speaker::establish(
+            &c,
+            (SERVER[0].parse::<IpAddr>()?, 179).into(),
+            third_asn,
+            HOLD_TIME,
+            [10, 0, 0, 4],
+        )?;
+        let at: [IpAddr; 3] = ["10.0.1.2".parse()?, "10.0.1.3".parse()?, third];
+        us.wait_established(&at)?;
+
+        let prefix = "10.70.0.0/24";
+        // By which AS each client has the prefix: BIRD, FRR (beside their own), and what the speaker was sent.
+        let first = |seen: Seen| seen.as_path.first().copied();
+        let has = |what: &str, clients: &[Client; 2], expected: [Option<u32>; 3]| -> Result<()> {
+            let mut last = [None; 3];
+            let outcome = wait(what, 60, || {
+                for (client, last) in clients.iter().zip(&mut last) {
+                    *last = client.daemon.paths(prefix)?.into_iter().find_map(first);
+                }
+                last[2] = us.advertised(third, prefix)?.and_then(first);
+                Ok(last == expected)
+            });
+            outcome.map_err(|e| Error::new(format!("{e}\n  should be {expected:?}\n  but is   {last:?}")))
+        };
+        let (bird, frr) = (Some(clients[0].asn), Some(clients[1].asn));
+        let own = clients.each_ref().map(|c| route(prefix, c.asn, 0));
+        clients[1].daemon.announce(&own[1])?;
+        has("the only one", &clients, [frr, None, frr])?;
+        // By its identifier, BIRD's goes before FRR's.
+        clients[0].daemon.announce(&own[0])?;
+        has("BIRD's, and FRR's for itself", &clients, [frr, bird, bird])?;
+        clients[0].daemon.withdraw(prefix)?;
+        has("FRR's alone", &clients, [frr, None, frr])?;
+        clients[0].daemon.announce(&own[0])?;
+        has("both again", &clients, [frr, bird, bird])?;
+        clients[1].daemon.withdraw(prefix)?;
+        // FRR passes it on, and BIRD refuses what has its own AS in its path.
+        has("BIRD's alone", &clients, [None, bird, bird])?;
+        clients[1].daemon.announce(&own[1])?;
+        has("both once more", &clients, [frr, bird, bird])?;
+
+        // The best of all may go to nobody, then to others.
+        let says = |communities: Vec<u32>| {
+            let (mut update, attrs) = (Vec::new(), Attrs { communities, ..Attrs::default() });
+            bgp::announce(&mut update, third_asn, third, &attrs, &[nlri()]);
+            update
+        };
+        speaker.send(&says(vec![NO_EXPORT]))?;
+        let best = || Ok(us.best(prefix)?.is_some_and(|seen| seen.as_path == [third_asn]));
+        wait("the speaker's route to be the best", 60, best)?;
+        has("both, which the best one does not hide", &clients, [frr, bird, bird])?;
+        speaker.send(&says(vec![]))?;
+        has("the best one, and BIRD's for the speaker", &clients, [Some(third_asn), Some(third_asn), bird])?;
+        let mut withdrawal = Vec::new();
+        bgp::withdraw(&mut withdrawal, &[nlri()]);
+        speaker.send(&withdrawal)?;
+        has("both in the end", &clients, [frr, bird, bird])
+    })
+}
+
+/// The prefix of the clients' routes.
+fn nlri() -> Prefix {
+    Prefix { bits: 0x0a46_0000 << 32, len: 24, v6: false }
 }
