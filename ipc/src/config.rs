@@ -89,6 +89,9 @@ pub struct SessionPeer {
     /// Seconds that we ask for to come back after a restart (RFC 4724 §3), at most 4095; `None`: no graceful
     /// restart with this peer.
     pub restart_time: Option<u16>,
+    /// Seconds that stale routes may be kept beyond that, ours by the peer and the peer's by us (RFC 9494), at most
+    /// 16777215; 0: not at all.
+    pub llgr_stale_time: u32,
     /// We have restarted, and the peer keeps our routes: for how many seconds more it is told so (RFC 4724 §4.1).
     pub restarted: Option<u16>,
     /// Level of the peer's log lines, where it is not the global one: error, warn, info, debug, trace.
@@ -137,6 +140,8 @@ pub struct RdePeer {
     pub draining: bool,
     /// The most seconds that stale routes are kept while the peer restarts (RFC 8538 §4.1).
     pub stale_routes_time: u16,
+    /// We announce long-lived graceful restart to the peer (RFC 9494).
+    pub long_lived: bool,
     /// We have restarted, and nobody is sent routes before this peer has sent its own (RFC 4724 §4.1).
     pub awaited: bool,
     /// How many prefixes may be exchanged with it.

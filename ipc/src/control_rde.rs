@@ -232,10 +232,12 @@ pub struct PeerCounters {
 pub struct Restart {
     /// The peer is back, and its End-of-RIB is waited for.
     pub back: bool,
-    /// After how many seconds the stale routes go.
+    /// After how many seconds the first of the stale routes go, or become long-lived stale.
     pub seconds_left: u32,
     /// Families with routes that are kept as stale.
     pub families: FamilySet,
+    /// Those of them whose routes are long-lived stale (RFC 9494 §4.2).
+    pub long_lived: FamilySet,
 }
 
 /// Counters of the tables, by [`Family`] number.

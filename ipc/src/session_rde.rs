@@ -80,6 +80,18 @@ pub struct GracefulRestart {
     pub families: FamilySet,
     /// Those whose forwarding state was kept over the last restart (F bit).
     pub forwarding: FamilySet,
+    /// What the peer announced about longer absences, where both sides announced something.
+    pub long_lived: Option<LongLived>,
+}
+
+/// The peer's long-lived graceful restart capability (RFC 9494 §3.1), as far as it concerns negotiated families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LongLived {
+    /// How long its routes are kept beyond graceful restart, in seconds, by [`Family`] number: what it announced, and no
+    /// more than is configured here. 0 = not at all.
+    pub stale_times: [u32; 4],
+    /// Families whose forwarding state was kept over its last restart (F bit).
+    pub forwarding: FamilySet,
 }
 
 /// Why a session ended, as far as routes depend on it.

@@ -318,6 +318,7 @@ mod tests {
             ("", "md5_password = \"secret\"", Some(Cost::Reset)),
             ("", "graceful_restart = false", Some(Cost::Reset)),
             ("", "gr_restart_time = 9", Some(Cost::Reset)),
+            ("", "llgr_stale_time = 9", Some(Cost::Reset)),
             ("", "route_server_client = true", Some(Cost::Reset)),
             ("", "remove_private_as = \"all\"", Some(Cost::Reset)),
             ("", "local_ipv6_nexthop = \"2001:db8::1\"", Some(Cost::Reset)),

@@ -256,6 +256,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         add_path_receive: n.add_path.receive,
         add_path_send: n.add_path.send,
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),
+        llgr_stale_time: n.graceful_restart.llgr_stale_time,
         restarted: None,
         log_level: n.log_level.map(|l| l.name().to_owned()),
         revision: 0,
@@ -294,6 +295,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         graceful_shutdown: n.graceful_shutdown,
         draining: false,
         stale_routes_time: n.graceful_restart.stale_routes_time,
+        long_lived: n.graceful_restart.enabled && n.graceful_restart.llgr_stale_time > 0,
         awaited: false,
         prefix_limits: prefix_limits(n),
     }

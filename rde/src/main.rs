@@ -14,6 +14,7 @@ mod errors;
 mod ingest;
 mod inputs;
 mod limits;
+mod long_lived;
 mod outbox;
 mod peers;
 mod refresh;

@@ -7,7 +7,7 @@ use bgp::update::ReadContext;
 use ipc::config::RdePeer;
 use ipc::session_rde::{GracefulRestart, Negotiated, Source};
 use ipc::{Epoch, PeerId};
-use rib::{Counted, PeerIdx, PeerInfo};
+use rib::{Counted, LongLived, PeerIdx, PeerInfo};
 
 use crate::counters::PeerStats;
 use crate::limits::Watch;
@@ -173,6 +173,10 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         role: config.role,
         graceful_shutdown: config.graceful_shutdown,
         draining: config.draining,
+        long_lived: LongLived {
+            announced: config.long_lived,
+            received: negotiated.graceful.is_some_and(|g| g.long_lived.is_some()),
+        },
         counted: Counted {
             received: config.prefix_limits.received.is_some(),
             advertised: config.prefix_limits.advertised.is_some(),

@@ -1,8 +1,10 @@
-//! Graceful restarts of peers (RFC 4724 §4.2, RFC 8538 §4.1): which routes are kept as stale, and for how long.
+//! Graceful restarts of peers (RFC 4724 §4.2, RFC 8538 §4.1, RFC 9494 §4.2): which routes are kept as stale, and for
+//! how long.
 //!
 //! A peer that restarts keeps its place in the tables: only the sending side of its session is gone. When it is back,
 //! what it announces replaces what was stale, and its End-of-RIB ends what is stale still. Two clocks run: by when it
-//! must be back (what it asked for), and by when all must be over (what the operator allows).
+//! must be back (what it asked for), and by when all must be over (what the operator allows). Where the peer is not back
+//! when they run out, and both sides want that, its routes are kept for longer, as long-lived stale.
 
 use bgp::{Family, FamilySet};
 use ipc::PeerId;
@@ -11,6 +13,7 @@ use ipc::session_rde::{GracefulRestart, Source};
 use rib::PeerIdx;
 
 use crate::engine::Engine;
+use crate::long_lived::LongLived;
 use crate::peers::Session;
 
 /// Stale routes of a peer.
@@ -18,12 +21,22 @@ use crate::peers::Session;
 pub(crate) struct Kept {
     /// The peer's place in the tables.
     pub(crate) idx: PeerIdx,
-    /// Families that still have some.
-    pub(crate) families: FamilySet,
+    /// Families that still have some, but for those that are long-lived.
+    families: FamilySet,
     /// When the peer must be back; `None`: it is. This and what follows in milliseconds of the engine's clock.
     back_by: Option<u64>,
     /// When they go in any case.
     until: u64,
+    /// What is kept for longer.
+    long_lived: LongLived,
+}
+
+/// What has taken too long.
+struct Late {
+    /// Families whose routes go.
+    gone: FamilySet,
+    /// Families whose routes are long-lived stale from now on.
+    long_lived: FamilySet,
 }
 
 impl Kept {
@@ -31,32 +44,82 @@ impl Kept {
     fn begin(idx: PeerIdx, peer: GracefulRestart, now: u64, stale_time: u16, before: Option<&Kept>) -> Kept {
         let after = |seconds: u16| now + 1000 * u64::from(seconds);
         let until = after(stale_time);
+        let mut long_lived = LongLived::begin(peer.long_lived, before.map(|b| b.long_lived));
+        // RFC 9494 §4.2: at once, where there is no time for a restart, or it is over already.
+        let has_restart = |f: Family| peer.families.contains(f) && peer.restart_time > 0;
+        for family in Family::ALL {
+            if long_lived.keeps(family) && !has_restart(family) {
+                long_lived.enter(family, now);
+            }
+        }
+        // RFC 8538 §4.1: without the N bit, what is stale already goes.
+        let before = before.filter(|_| peer.notification);
         Kept {
             idx,
-            families: peer.families,
+            families: without(peer.families, long_lived.families()),
             back_by: Some(after(peer.restart_time)),
             until: before.map_or(until, |b| b.until.min(until)),
+            long_lived,
         }
+    }
+
+    /// All families with stale routes.
+    fn all(&self) -> FamilySet {
+        union(self.families, self.long_lived.families())
     }
 
     /// The peer is back, with this capability: the families whose stale routes go at once.
     fn back(&mut self, capability: Option<GracefulRestart>) -> FamilySet {
         self.back_by = None;
         let stay = self.families.intersection(capability.map_or(FamilySet::EMPTY, |c| c.forwarding));
-        let go = self.families.iter().filter(|f| !stay.contains(*f)).collect();
+        let mut go = without(self.families, stay);
         self.families = stay;
+        let said = capability.and_then(|c| c.long_lived);
+        for family in self.long_lived.families().iter() {
+            let stays = said.is_some_and(|l| l.forwarding.contains(family));
+            if !stays && self.long_lived.end(family) {
+                go.insert(family);
+            }
+        }
         go
     }
 
     /// A family is over; whether all are.
     fn ended(&mut self, family: Family) -> bool {
-        self.families = self.families.iter().filter(|f| *f != family).collect();
-        self.families.is_empty()
+        self.families = without(self.families, FamilySet::EMPTY.with(family));
+        self.long_lived.end(family);
+        self.all().is_empty()
+    }
+
+    /// When a restart takes too long; `None`: nothing waits for the end of one.
+    fn restart_deadline(&self) -> Option<u64> {
+        let deadline = self.back_by.map_or(self.until, |b| b.min(self.until));
+        let nothing = self.families.is_empty() && !self.long_lived.families().is_empty();
+        (!nothing).then_some(deadline)
     }
 
     /// When the next of its clocks runs out.
     fn deadline(&self) -> u64 {
-        self.back_by.map_or(self.until, |b| b.min(self.until))
+        let both = self.restart_deadline().into_iter().chain(self.long_lived.deadline());
+        both.min().unwrap_or(self.until)
+    }
+
+    /// Ends what has taken too long by now.
+    fn expire(&mut self, now: u64) -> Late {
+        let mut late = Late { gone: self.long_lived.expire(now), long_lived: FamilySet::EMPTY };
+        if self.restart_deadline().is_none_or(|d| d > now) {
+            return late;
+        }
+        let away = self.back_by.is_some();
+        for family in std::mem::replace(&mut self.families, FamilySet::EMPTY).iter() {
+            if away && self.long_lived.keeps(family) {
+                self.long_lived.enter(family, now);
+                late.long_lived.insert(family);
+            } else {
+                late.gone.insert(family);
+            }
+        }
+        late
     }
 
     /// For the API.
@@ -65,7 +128,8 @@ impl Kept {
         Restart {
             back: self.back_by.is_none(),
             seconds_left: u32::try_from(seconds_left).unwrap_or(u32::MAX),
-            families: self.families,
+            families: self.all(),
+            long_lived: self.long_lived.families(),
         }
     }
 }
@@ -77,15 +141,22 @@ impl Engine {
         let configured = self.config.as_ref().and_then(|c| c.peers.get(&source.peer));
         let stale_time = configured.map_or(0, |p| p.stale_routes_time);
         let peer = self.peers.entry(source.peer);
-        // RFC 8538 §4.1: without the N bit, what is stale already goes.
-        let before = peer.kept.take().filter(|_| graceful.notification);
-        peer.kept = Some(Kept::begin(session.idx, graceful, now, stale_time, before.as_ref()));
+        let before = peer.kept.take();
+        let kept = Kept::begin(session.idx, graceful, now, stale_time, before.as_ref());
+        peer.kept = Some(kept);
+        let long_lived = kept.long_lived.families();
         if let Some(tables) = &mut self.tables {
-            tables.peer_away(session.idx, graceful.families, before.is_none());
+            // RFC 4724 §4.2: of several restarts in a row, only the last one counts, unless RFC 8538 §4.1 or RFC 9494
+            // §4.2 says when the routes go.
+            let again = before.is_some() && graceful.notification;
+            let purge = if again { FamilySet::EMPTY } else { kept.families };
+            tables.peer_away(session.idx, kept.all(), purge);
+            long_lived.iter().for_each(|f| tables.make_long_lived(session.idx, f));
         }
         let _span = self.span(source).entered();
         tracing::info!(
-            families = names(graceful.families),
+            families = names(kept.families),
+            long_lived = names(long_lived),
             restart_time = graceful.restart_time,
             stale_routes_time = stale_time,
             "peer is restarting: its routes are kept as stale"
@@ -101,7 +172,7 @@ impl Engine {
     ) {
         let go = kept.back(graceful);
         self.sweep(kept.idx, go);
-        let stay = kept.families;
+        let stay = kept.all();
         self.peers.entry(source.peer).kept = (!stay.is_empty()).then_some(kept);
         let _span = self.span(source).entered();
         tracing::info!(
@@ -116,7 +187,7 @@ impl Engine {
     pub(crate) fn end_of_rib(&mut self, source: Source, family: Family) {
         self.not_awaited(source.peer, |f| f == family);
         let peer = self.peers.entry(source.peer);
-        let Some(kept) = peer.kept.as_mut().filter(|k| k.families.contains(family)) else { return };
+        let Some(kept) = peer.kept.as_mut().filter(|k| k.all().contains(family)) else { return };
         let idx = kept.idx;
         let over = kept.ended(family);
         if over {
@@ -146,21 +217,27 @@ impl Engine {
         let late: Vec<(PeerId, Kept)> = (self.peers.iter())
             .filter_map(|(id, p)| Some((id, p.kept.filter(|k| k.deadline() <= now)?)))
             .collect();
-        for (id, kept) in late {
+        for (id, mut kept) in late {
+            let late = kept.expire(now);
+            let over = kept.all().is_empty();
             let peer = self.peers.entry(id);
-            peer.kept = None;
+            peer.kept = (!over).then_some(kept);
             peer.stats.restarts_expired += 1;
             let epoch = peer.session.as_ref().map(|s| s.epoch);
-            match (epoch, &mut self.tables) {
-                (Some(_), _) => self.sweep(kept.idx, kept.families),
-                (None, Some(tables)) => tables.peer_down(kept.idx),
-                (None, None) => {}
+            match &mut self.tables {
+                Some(tables) if over && epoch.is_none() => tables.peer_down(kept.idx),
+                Some(tables) => {
+                    late.long_lived.iter().for_each(|f| tables.make_long_lived(kept.idx, f));
+                    self.sweep(kept.idx, late.gone);
+                }
+                None => {}
             }
             let _span = self.span(Source { peer: id, epoch: epoch.unwrap_or(ipc::Epoch(0)) }).entered();
             let what = if epoch.is_some() { "its End-of-RIB" } else { "the peer" };
             tracing::warn!(
-                families = names(kept.families),
-                "graceful restart: {what} did not come in time: stale routes are removed"
+                families = names(late.gone),
+                long_lived = names(late.long_lived),
+                "graceful restart: {what} did not come in time: stale routes are removed, or become long-lived stale"
             );
             self.wake();
         }
@@ -175,4 +252,12 @@ impl Engine {
 
 fn names(families: FamilySet) -> String {
     families.iter().map(Family::name).collect::<Vec<_>>().join(",")
+}
+
+fn union(a: FamilySet, b: FamilySet) -> FamilySet {
+    a.iter().chain(b.iter()).collect()
+}
+
+fn without(all: FamilySet, but: FamilySet) -> FamilySet {
+    all.iter().filter(|f| !but.contains(*f)).collect()
 }

@@ -37,8 +37,10 @@ pub(crate) enum Command {
     PeerAway {
         peer: PeerIdx,
         keep: FamilySet,
-        purge: bool,
+        purge: FamilySet,
     },
+    /// What is stale of its routes becomes long-lived stale.
+    LongLived(PeerIdx, Family),
     /// It is.
     PeerBack {
         peer: PeerIdx,
@@ -170,6 +172,7 @@ impl Shard {
                 self.rib.peer_away(peer, keep, purge);
                 self.says.push(Output::Away(peer));
             }
+            Command::LongLived(peer, family) => self.rib.make_long_lived(peer, family),
             Command::PeerBack { peer, info, flow } => self.rib.peer_back(peer, info, flow),
             Command::Defer(families) => self.rib.defer(families),
             Command::Release(family) => self.rib.release(family),

@@ -172,12 +172,17 @@ impl Tables {
     }
 
     /// The session has ended, and the peer is expected back. What is kept, and what goes: [`Rib::peer_away`].
-    pub(crate) fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
+    pub(crate) fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: FamilySet) {
         self.end_of_rib.retain(|(p, _), _| *p != peer);
         self.refreshes.peer_down(peer);
         let behind = self.away.entry(peer).or_insert_with(|| vec![0; self.count]);
         behind.iter_mut().for_each(|n| *n += 1);
         self.tell_all(|| Command::PeerAway { peer, keep, purge });
+    }
+
+    /// What is stale of a peer's routes becomes long-lived stale (RFC 9494 §4.2).
+    pub(crate) fn make_long_lived(&mut self, peer: PeerIdx, family: Family) {
+        self.tell_all(|| Command::LongLived(peer, family));
     }
 
     /// A peer is back; `false`: it is not the same any more, and nothing was done.

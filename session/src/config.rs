@@ -115,6 +115,7 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
         role: peer.role.map(|r| r.role),
         role_strict: peer.role.is_some_and(|r| r.strict),
         restart_time: peer.restart_time,
+        llgr_stale_time: peer.llgr_stale_time,
         passive: peer.passive,
         connect_retry: Duration::from_secs(peer.connect_retry.into()),
         prefix_limits: prefix_limits(&peer.prefix_limits),

@@ -2,7 +2,7 @@
 
 use bgp::Notification;
 use fsm::Session;
-use ipc::session_rde::{GracefulRestart, Negotiated};
+use ipc::session_rde::{GracefulRestart, LongLived, Negotiated};
 
 use crate::stream::Conn;
 
@@ -32,6 +32,9 @@ fn graceful(restart: fsm::Restart) -> GracefulRestart {
         restart_time: restart.restart_time,
         families: restart.families,
         forwarding: restart.forwarding,
+        long_lived: restart
+            .long_lived
+            .map(|l| LongLived { stale_times: l.stale_times, forwarding: l.forwarding }),
     }
 }
 

@@ -255,6 +255,7 @@ pub(crate) fn neighbor(
             seconds_left: r.seconds_left,
             families: r.families.iter().map(|f| f.name().to_owned()).collect(),
             stale_routes: c.stale.iter().sum(),
+            long_lived_families: r.long_lived.iter().map(|f| f.name().to_owned()).collect(),
         });
         state.graceful_restarts_expired = c.restarts_expired;
         state.prefix_limit_exceeded = c.prefix_limit_exceeded;

@@ -166,7 +166,7 @@ pub(super) const PEER: &[Key] = &[
     now("graceful_restart"),
     now("gr_restart_time"),
     now("gr_stale_routes_time"),
-    later("llgr_stale_time"),
+    now("llgr_stale_time"),
     now("route_server_client"),
     now("route_reflector_client"),
     now("remove_private_as"),

@@ -123,6 +123,14 @@ fn check_together(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>, remote
             address.value
         ));
     }
+    let off = s.graceful_restart.as_ref().is_some_and(|g| !g.value);
+    if off && s.llgr_stale_time.as_ref().is_some_and(|t| t.value > 0) {
+        // RFC 9494 §4.1: the one capability means nothing without the other.
+        r.warnings.push(format!(
+            "llgr_stale_time has no effect on the neighbor {}: graceful_restart is off",
+            address.value
+        ));
+    }
     let strict = on(&s.role_strict).filter(|_| s.role.is_none());
     only(r, "role_strict", strict, "needs a role", address);
 }

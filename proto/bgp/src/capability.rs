@@ -26,7 +26,7 @@ pub mod code {
     pub const ADD_PATH: u8 = 69;
     /// RFC 7313 §3.1.
     pub const ENHANCED_ROUTE_REFRESH: u8 = 70;
-    /// RFC 9494 §4.
+    /// RFC 9494 §3.1.
     pub const LONG_LIVED_GRACEFUL_RESTART: u8 = 71;
 }
 
@@ -74,7 +74,7 @@ pub struct GracefulFamily {
     pub forwarding: bool,
 }
 
-/// A family in the long-lived graceful restart capability (RFC 9494 §4).
+/// A family in the long-lived graceful restart capability (RFC 9494 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LongLivedFamily {
     /// Address family identifier.
@@ -116,7 +116,7 @@ pub enum Capability {
         /// The families whose forwarding state can be kept.
         families: Vec<GracefulFamily>,
     },
-    /// RFC 9494 §4.
+    /// RFC 9494 §3.1.
     LongLivedGracefulRestart(Vec<LongLivedFamily>),
     /// RFC 9234 §4.1.
     Role(u8),
@@ -366,9 +366,10 @@ impl fmt::Display for Capability {
             }
             Capability::LongLivedGracefulRestart(families) => {
                 f.write_str("long-lived-graceful-restart")?;
-                families
-                    .iter()
-                    .try_for_each(|a| write!(f, " {}:{}s", FamilyText(a.afi, a.safi), a.stale_time))
+                families.iter().try_for_each(|a| {
+                    let kept = if a.forwarding { ":forwarding" } else { "" };
+                    write!(f, " {}:{}s{kept}", FamilyText(a.afi, a.safi), a.stale_time)
+                })
             }
             Capability::Role(value) => match BgpRole::from_value(*value) {
                 Some(role) => write!(f, "role {role}"),

@@ -7,9 +7,9 @@ use std::fmt;
 pub mod well_known {
     /// Lowest preference before maintenance (RFC 8326 §4).
     pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
-    /// Kept beyond graceful restart (RFC 9494 §3.3).
+    /// Kept beyond graceful restart (RFC 9494 §3.2).
     pub const LLGR_STALE: u32 = 0xffff_0006;
-    /// Not to be kept beyond graceful restart (RFC 9494 §3.4).
+    /// Not to be kept beyond graceful restart (RFC 9494 §3.3).
     pub const NO_LLGR: u32 = 0xffff_0007;
     /// Traffic is to be dropped (RFC 7999 §5).
     pub const BLACKHOLE: u32 = 0xffff_029a;

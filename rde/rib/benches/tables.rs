@@ -56,6 +56,7 @@ fn decide(c: &mut Criterion) {
         // Alike up to the identifier of the router: every step is taken.
         let candidates: Vec<Candidate> = (0..paths)
             .map(|n| Candidate {
+                long_lived: false,
                 stale: false,
                 local_pref: 100,
                 local: false,

@@ -1,4 +1,4 @@
-//! The decision process (RFC 4271 §9.1, RFC 4456 §9): which of a prefix's paths is the best, and which comes next.
+//! The decision process (RFC 4271 §9.1, RFC 4456 §9, RFC 9494 §4.3): which of a prefix's paths is the best, and which comes next.
 //!
 //! Candidates are eliminated step by step. Every step looks at the whole set that is left, so that the
 //! outcome depends on the set only, never on the order in which the paths arrived.
@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 /// What counts of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
+    /// Long-lived stale (RFC 9494 §4.3).
+    pub long_lived: bool,
     /// Kept for a peer that is away.
     pub stale: bool,
     /// LOCAL_PREF, 100 where there is none.
@@ -40,7 +42,8 @@ pub struct Candidate {
 impl Candidate {
     /// The steps before MED, smaller is better.
     fn before_med(&self) -> impl Ord + Copy {
-        (self.stale, Reverse(self.local_pref), !self.local, self.path_len, self.origin)
+        let stale = self.stale && !self.long_lived;
+        (self.long_lived, stale, Reverse(self.local_pref), !self.local, self.path_len, self.origin)
     }
 
     /// The steps after MED, smaller is better. No two paths of a prefix are equal in all of them.

@@ -3,7 +3,7 @@
 //! RFC 4271 §5.1 (attributes by kind of peer), §9.2 (no internal route to an internal peer) unless it is reflected (RFC
 //! 4456 §6 and §8), RFC 1997 (NO_EXPORT, NO_ADVERTISE), RFC 3765 (NOPEER), RFC 6793 §4.2.2 (towards 2-octet
 //! speakers), RFC 6996 §5 (private AS numbers), RFC 7947 §2.2 (clients of a route server), RFC 7999 §3.2 (BLACKHOLE),
-//! RFC 8326 §4.2 (GRACEFUL_SHUTDOWN), RFC 9234 §5 (ONLY_TO_CUSTOMER).
+//! RFC 8326 §4.2 (GRACEFUL_SHUTDOWN), RFC 9234 §5 (ONLY_TO_CUSTOMER), RFC 9494 §4.3 (LLGR_STALE).
 
 use std::net::Ipv4Addr;
 
@@ -14,6 +14,7 @@ use bgp::community::well_known;
 use bgp::{AS_TRANS, Asn, BgpRole, Family, NextHop, RemovePrivateAs, Safi};
 
 use crate::attrs::{DEFAULT_LOCAL_PREF, Head, LAST_CHOICE_PREF};
+use crate::long_lived;
 use crate::otc;
 use crate::pack::Shape;
 use crate::peers::{PeerInfo, Rank};
@@ -54,6 +55,8 @@ pub(crate) struct Rules {
     pub(crate) role: Option<BgpRole>,
     /// Every route is marked with GRACEFUL_SHUTDOWN. The rules of a group say no; those of a member may say yes.
     pub(crate) draining: bool,
+    /// They know what a long-lived stale route is (RFC 9494 §4.3).
+    pub(crate) long_lived: bool,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -94,6 +97,7 @@ impl Rules {
             add_path: peer.add_path.contains(family).then_some(peer.add_path_max),
             role: peer.role.filter(|_| family.safi() == Safi::UNICAST),
             draining: false,
+            long_lived: peer.long_lived.received,
         }
     }
 
@@ -105,6 +109,9 @@ impl Rules {
 
     /// Whether the route may go to such peers at all.
     pub(crate) fn allow(&self, head: &Head, source: Rank) -> bool {
+        if !self.long_lived && long_lived::is_last_choice(head, source) {
+            return false;
+        }
         let refused = match self.class {
             PeerClass::External => self.kept_in(source),
             // RFC 4456 §6: from a client to all, from others to clients.

@@ -7,6 +7,7 @@ use crate::batch::{Change, HashKey};
 use crate::column::Sent;
 use crate::decide::{Candidate, best};
 use crate::group::Group;
+use crate::long_lived;
 use crate::paths::{Path, Paths};
 use crate::peers::{PeerIdx, Peers};
 use crate::rib::Limits;
@@ -201,7 +202,7 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     /// Puts the best path first.
-    fn decide(&mut self, shared: &Shared, id: u32) {
+    pub(crate) fn decide(&mut self, shared: &Shared, id: u32) {
         let paths = self.paths.get_mut(self.slots.get(id).list());
         if paths.len() < 2 {
             return;
@@ -227,7 +228,7 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     /// Tells every group to look at the prefix that is concerned: by a new best path, or by any change.
-    fn mark(&mut self, id: u32, best: bool) {
+    pub(crate) fn mark(&mut self, id: u32, best: bool) {
         if !best && !self.behind_best {
             return;
         }
@@ -250,6 +251,7 @@ pub(crate) fn candidate<A: Addr>(shared: &Shared, path: &Path) -> Candidate {
     let head = shared.attrs.head(path.attr);
     let rank = shared.peers.rank(path.peer);
     Candidate {
+        long_lived: long_lived::is_last_choice(head, rank),
         stale: shared.peers.stale(path.peer, A::FAMILY).loses(path.mark),
         local_pref: if rank.is_last_choice(head.flags) { LAST_CHOICE_PREF } else { head.local_pref },
         local: rank.local,

@@ -87,7 +87,7 @@ impl Intake {
         // All that a route's rank depends on, what it was marked for, and what follows from who it is from.
         let who = |i: &PeerInfo| {
             let client = (i.route_reflector_client, i.route_server_client);
-            let marks = (i.graceful_shutdown, i.role);
+            let marks = (i.graceful_shutdown, i.role, i.long_lived.announced);
             (i.label, i.remote_asn, i.local_asn, i.router_id, i.address, client, marks)
         };
         if who(&known.info) != who(info) {

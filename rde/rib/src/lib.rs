@@ -10,7 +10,8 @@
 //! IPv6 plus its index entry, 8 octets a prefix in each update group. Attributes are held once per
 //! distinct set.
 //!
-//! RFC 4271 §3.2 and §9, RFC 4456, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997, RFC 8326, RFC 9234 §5.
+//! RFC 4271 §3.2 and §9, RFC 4456, RFC 4760, RFC 7606 §2 (treat-as-withdraw), RFC 1997, RFC 8326, RFC 9234 §5, RFC
+//! 9494 §4.
 
 mod attrs;
 mod batch;
@@ -28,6 +29,7 @@ mod group;
 mod index;
 mod instead;
 mod intake;
+mod long_lived;
 mod octets;
 mod otc;
 mod pack;
@@ -51,6 +53,7 @@ pub use export::{Outgoing, PeerClass};
 pub use family::MAX_PATHS;
 pub use flow::Flow;
 pub use intake::{Applied, Intake};
+pub use long_lived::LongLived;
 pub use pack::end_of_rib;
 pub use peers::{Counted, PeerIdx, PeerInfo};
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};

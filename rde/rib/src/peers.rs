@@ -7,6 +7,7 @@ use bgp::attr::canonical::SummaryFlags;
 use bgp::{BgpRole, Family, FamilySet, RemovePrivateAs};
 
 use crate::flow::Flow;
+use crate::long_lived::LongLived;
 use crate::stale::Stale;
 
 /// Handle of one incarnation of a peer. A peer that comes back gets another one, so that what is left of its old
@@ -72,6 +73,8 @@ pub struct PeerInfo {
     pub graceful_shutdown: bool,
     /// The session with an external peer begins drained; [`Rib::drain`](crate::Rib::drain) is what changes that.
     pub draining: bool,
+    /// What was said about long-lived graceful restart.
+    pub long_lived: LongLived,
     /// Whose prefixes are counted for limits.
     pub counted: Counted,
 }
@@ -112,6 +115,7 @@ impl PeerInfo {
             role: None,
             graceful_shutdown: true,
             draining: false,
+            long_lived: LongLived::default(),
             counted: Counted::default(),
         }
     }
@@ -135,6 +139,8 @@ pub(crate) struct Rank {
     pub(crate) last_choice: bool,
     /// Those with GRACEFUL_SHUTDOWN are.
     pub(crate) graceful_shutdown: bool,
+    /// Its routes with LLGR_STALE are what they say (RFC 9494 §4.3).
+    pub(crate) long_lived: bool,
     pub(crate) router_id: u32,
     pub(crate) address: u128,
 }
@@ -218,6 +224,7 @@ impl Peers {
             client: info.route_reflector_client && !info.external(),
             last_choice: info.draining && info.external(),
             graceful_shutdown: info.graceful_shutdown && info.external(),
+            long_lived: info.long_lived.announced,
             router_id: info.router_id,
             address,
         };
@@ -294,6 +301,7 @@ impl Peers {
             client: false,
             last_choice: false,
             graceful_shutdown: false,
+            long_lived: false,
             router_id: u32::MAX,
             address: u128::MAX,
         };

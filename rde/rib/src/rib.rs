@@ -219,15 +219,15 @@ impl Rib {
     }
 
     /// The session ended, and the peer is expected back (RFC 4724 §4.2): nothing is sent to it any more, and what it
-    /// announced is stale. It stays in the families `keep`. `purge`: what was stale before goes there, too.
-    pub fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: bool) {
+    /// announced is stale. It stays in the families `keep`. In those of `purge`, what was stale before goes.
+    pub fn peer_away(&mut self, peer: PeerIdx, keep: FamilySet, purge: FamilySet) {
         let Some(p) = self.shared.peers.get_mut(peer) else { return };
         p.away = true;
         self.v4.leave(peer);
         self.v6.leave(peer);
         for family in Family::ALL {
             let stays = keep.contains(family);
-            if stays && purge {
+            if stays && purge.contains(family) {
                 self.sweep_stale(peer, family);
             }
             self.mark_stale(peer, family, true);

@@ -1,5 +1,5 @@
-//! Walks over the table for one peer, in bounded steps: all its routes go, the stale ones go, or all are looked at
-//! again. Walks take turns, so that none has to wait for the end of another.
+//! Walks over the table for one peer, in bounded steps: all its routes go, the stale ones go or become
+//! long-lived, or all are looked at again. Walks take turns, so that none has to wait for the end of another.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,7 @@ use bgp::attr::canonical::summarize;
 
 use crate::family::{FamilyTable, Shared};
 use crate::intake::{self, Applied};
+use crate::long_lived;
 use crate::paths::Path;
 use crate::peers::PeerIdx;
 use crate::slots::Addr;
@@ -18,6 +19,8 @@ pub(crate) enum Task {
     Remove,
     /// Those go that were announced before this mark was current (see `stale.rs`).
     Sweep(u8),
+    /// They become long-lived stale, or go (RFC 9494 §4.2).
+    LongLived(u8),
     /// What decides about them is looked at again: whether they may come in, and which one is best.
     Evaluate,
 }
@@ -131,8 +134,10 @@ impl<A: Addr> FamilyTable<A> {
     fn visit(&mut self, shared: &mut Shared, walk: &Walk, id: u32) -> u32 {
         let paths = u32::from(self.slots.get(id).list().count);
         self.remove(shared, id, walk.peer, |shared, path| !stays::<A>(shared, walk, path));
-        if walk.task == Task::Evaluate {
-            self.decide_again(shared, id, walk.peer);
+        match walk.task {
+            Task::Evaluate => self.decide_again(shared, id, walk.peer),
+            Task::LongLived(mark) => self.mark_long_lived(shared, id, walk.peer, mark),
+            Task::Remove | Task::Sweep(_) => {}
         }
         paths.max(1)
     }
@@ -143,7 +148,7 @@ fn something_left<A: Addr>(shared: &Shared, walk: &Walk) -> bool {
     let Some(peer) = shared.peers.get(walk.peer) else { return false };
     match walk.task {
         Task::Remove | Task::Evaluate => peer.received[A::FAMILY as usize] > 0,
-        Task::Sweep(_) => peer.stale[A::FAMILY as usize].count > 0,
+        Task::Sweep(_) | Task::LongLived(_) => peer.stale[A::FAMILY as usize].count > 0,
     }
 }
 
@@ -152,6 +157,10 @@ fn stays<A: Addr>(shared: &Shared, walk: &Walk, path: &Path) -> bool {
     match walk.task {
         Task::Remove => false,
         Task::Sweep(mark) => !shared.peers.stale(walk.peer, A::FAMILY).is_older(path.mark, mark),
+        Task::LongLived(mark) => {
+            let stale = shared.peers.stale(walk.peer, A::FAMILY);
+            !stale.is_older(path.mark, mark) || !long_lived::must_not_be(shared.attrs.head(path.attr))
+        }
         Task::Evaluate => {
             let Some(info) = shared.peers.get(walk.peer).map(|p| &p.info) else { return true };
             let canonical = shared.attrs.canonical(path.attr);

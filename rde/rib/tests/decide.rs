@@ -7,13 +7,20 @@ use rib::{Candidate, best, rank};
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     // Few values each, so that ties reach every step.
     let one = (
-        (prop::bool::weighted(0.1), 99..=101u32, prop::bool::weighted(0.2), 1..=3u16, 0..=2u8),
+        (
+            [prop::bool::weighted(0.1), prop::bool::weighted(0.1)],
+            99..=101u32,
+            prop::bool::weighted(0.2),
+            1..=3u16,
+            0..=2u8,
+        ),
         (0..=2u32, 1..=3u32, any::<bool>(), 0..=1u8, 1..=3u32),
     );
     let one = one.prop_map(|(a, b)| {
-        let (stale, local_pref, local, path_len, origin) = a;
+        let ([long_lived, stale], local_pref, local, path_len, origin) = a;
         let (med, neighbor_as, external, cluster_list_len, router_id) = b;
         Candidate {
+            long_lived,
             stale,
             local_pref,
             local,
@@ -41,7 +48,9 @@ fn by_elimination(all: &[Candidate], med_always: bool) -> Candidate {
         let before = left.clone();
         left.retain(|c| !before.iter().any(|other| loses(c, other)));
     };
-    step(&|c, o| c.stale && !o.stale);
+    // RFC 9494 §4.3: less preferred than any other; among each other they are as usual.
+    step(&|c, o| c.long_lived && !o.long_lived);
+    step(&|c, o| c.stale && !c.long_lived && !o.stale);
     step(&|c, o| c.local_pref < o.local_pref);
     step(&|c, o| !c.local && o.local);
     step(&|c, o| c.path_len > o.path_len);

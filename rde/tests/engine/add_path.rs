@@ -123,6 +123,7 @@ async fn paths_are_stale_each_on_its_own_and_limits_count_prefixes() {
             restart_time: 100,
             families: v4,
             forwarding: v4,
+            long_lived: None,
         });
     };
     rig.up_with(source(2, 1), several(false, true)).await;

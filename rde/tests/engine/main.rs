@@ -5,6 +5,7 @@ mod add_path;
 mod drain;
 mod errors;
 mod limits;
+mod long_lived;
 mod refresh;
 mod restart;
 mod rig;

@@ -20,7 +20,8 @@ fn v4() -> FamilySet {
 /// The capability of a peer that may be away for so many seconds.
 pub(crate) fn graceful(restart_time: u16) -> GracefulRestart {
     let (families, forwarding) = (v4(), v4());
-    GracefulRestart { restarting: false, notification: false, restart_time, families, forwarding }
+    let (restarting, notification) = (false, false);
+    GracefulRestart { restarting, notification, restart_time, families, forwarding, long_lived: None }
 }
 
 pub(crate) fn announces(g: GracefulRestart) -> impl FnOnce(&mut Negotiated) {
@@ -50,7 +51,7 @@ impl Rig {
         routes.iter().map(|r| (r.prefix.to_string(), r.stale)).collect()
     }
 
-    async fn counters_of(&mut self, peer: PeerId) -> PeerCounters {
+    pub(crate) async fn counters_of(&mut self, peer: PeerId) -> PeerCounters {
         self.queries.send(&ControlToRde::Counters { id: QueryId(9) }).await.unwrap();
         match self.answer().await {
             RdeToControl::CountersReply { peers, .. } => {

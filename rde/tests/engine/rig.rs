@@ -83,6 +83,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         graceful_shutdown: true,
         draining: false,
         stale_routes_time: 300,
+        long_lived: false,
         awaited: false,
         prefix_limits: PrefixLimits::default(),
     }

@@ -89,7 +89,7 @@ impl Connection {
     /// so soon after the beginning of the session: then it is one that was on its way together with this one.
     pub(crate) fn has_restarted(&self, now: Instant) -> bool {
         self.uptime(now).is_some_and(|t| t >= CROSSING)
-            && self.session().and_then(|s| s.restart).is_some_and(|r| !r.families.is_empty())
+            && self.session().and_then(|s| s.restart).is_some_and(|r| r.keeps_any())
     }
 
     /// How long it has been Established.

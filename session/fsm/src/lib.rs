@@ -33,5 +33,5 @@ pub use limit::{Direction, Exceeded, PrefixLimits};
 pub use negotiate::Session;
 pub use peer::{Peer, State};
 pub use reason::Reason;
-pub use restart::Restart;
+pub use restart::{LongLived, Restart};
 pub use settings::{AddPath, HoldTime, SendHold, Settings};

@@ -89,6 +89,7 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
     capabilities.extend(role_of(settings).map(|role| Capability::Role(role as u8)));
     let graceful = |time| restart::capability(settings.families, time, restarted);
     capabilities.extend(settings.restart_time.map(graceful));
+    capabilities.extend(restart::long_lived_capability(settings));
     Open {
         version: VERSION,
         my_as: settings.local_asn.to_two_octets(),
@@ -136,7 +137,7 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
             && offers_extended_next_hop(settings)
             && families.contains(Family::Ipv4Unicast),
         max_message: if has(Capability::ExtendedMessage) { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE } as u16,
-        restart: settings.restart_time.and_then(|_| restart::negotiate(&open.capabilities, families)),
+        restart: restart::negotiate(settings, &open.capabilities, families),
         router_id: open.router_id,
         one_sided: Family::ALL
             .into_iter()

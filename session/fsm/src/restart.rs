@@ -1,12 +1,13 @@
 //! Graceful restart as far as sessions decide about it: what two OPENs agree on, which end of a session lets
-//! the other side's routes live on, and which of our NOTIFICATIONs must not. RFC 4724, RFC 8538.
+//! the other side's routes live on, and which of our NOTIFICATIONs must not. RFC 4724, RFC 8538, RFC 9494.
 
-use bgp::capability::{Capability, GracefulFamily};
+use bgp::capability::{Capability, GracefulFamily, LongLivedFamily};
 use bgp::notification::{Notification, cease, code};
 use bgp::{Family, FamilySet};
 
 use crate::negotiate::Session;
 use crate::reason::Reason;
+use crate::settings::Settings;
 
 /// What the peer announced about restarts, where we did so too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,25 @@ pub struct Restart {
     pub families: FamilySet,
     /// Those whose forwarding state it has kept (F bit).
     pub forwarding: FamilySet,
+    /// What it announced about longer absences, where we did so too.
+    pub long_lived: Option<LongLived>,
+}
+
+/// What the peer announced about absences that take longer than a restart (RFC 9494 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LongLived {
+    /// For how many seconds its routes are kept, by [`Family`] number, 0 = not at all: what it announced, and no
+    /// more than we are configured for (RFC 9494 §4.2).
+    pub stale_times: [u32; 4],
+    /// Families whose forwarding state it has kept (F bit).
+    pub forwarding: FamilySet,
+}
+
+impl Restart {
+    /// Whether there is a family whose routes outlive the session.
+    pub(crate) fn keeps_any(&self) -> bool {
+        !self.families.is_empty() || self.long_lived.is_some_and(|l| l.stale_times != [0; 4])
+    }
 }
 
 /// The capability that we announce. We forward nothing ourselves, so that no forwarding state is ever lost
@@ -35,8 +55,24 @@ pub(crate) fn capability(families: FamilySet, restart_time: u16, restarting: boo
     }
 }
 
-/// What the peer's capability says of the negotiated families. The last one counts (RFC 4724 §3).
-pub(crate) fn negotiate(capabilities: &[Capability], negotiated: FamilySet) -> Option<Restart> {
+/// The capability for longer absences, where they are configured. It needs the other one beside it (RFC 9494 §4.1).
+pub(crate) fn long_lived_capability(settings: &Settings) -> Option<Capability> {
+    let stale_time = settings.llgr_stale_time;
+    let long_lived =
+        |f: Family| LongLivedFamily { afi: f.afi(), safi: f.safi(), forwarding: true, stale_time };
+    let wanted = settings.restart_time.is_some() && stale_time > 0;
+    wanted.then(|| Capability::LongLivedGracefulRestart(settings.families.iter().map(long_lived).collect()))
+}
+
+/// What the peer's capabilities say of the negotiated families. The last one of each counts (RFC 4724 §3). That
+/// for longer absences is nothing without the other one (RFC 9494 §4.1).
+pub(crate) fn negotiate(
+    settings: &Settings,
+    capabilities: &[Capability],
+    negotiated: FamilySet,
+) -> Option<Restart> {
+    settings.restart_time?;
+    let long_lived = long_lived(settings.llgr_stale_time, capabilities, negotiated);
     capabilities.iter().rev().find_map(|c| match c {
         Capability::GracefulRestart { restarting, notification, restart_time, families } => {
             let of = |f: &&GracefulFamily| Family::from_afi_safi(f.afi, f.safi);
@@ -48,10 +84,28 @@ pub(crate) fn negotiate(capabilities: &[Capability], negotiated: FamilySet) -> O
                 restart_time: *restart_time,
                 families: known.collect::<FamilySet>().intersection(negotiated),
                 forwarding: kept.collect::<FamilySet>().intersection(negotiated),
+                long_lived,
             })
         }
         _ => None,
     })
+}
+
+fn long_lived(most: u32, capabilities: &[Capability], negotiated: FamilySet) -> Option<LongLived> {
+    let families = capabilities.iter().rev().find_map(|c| match c {
+        Capability::LongLivedGracefulRestart(families) if most > 0 => Some(families),
+        _ => None,
+    })?;
+    let mut said = LongLived::default();
+    for f in families {
+        let family = Family::from_afi_safi(f.afi, f.safi).filter(|family| negotiated.contains(*family));
+        let Some(family) = family else { continue };
+        said.stale_times[family as usize] = f.stale_time.min(most);
+        if f.forwarding {
+            said.forwarding.insert(family);
+        }
+    }
+    Some(said)
 }
 
 /// How a connection is left for a restart of ours. To a peer with the N bit a NOTIFICATION does no harm; another one
@@ -67,7 +121,7 @@ pub(crate) fn farewell(established: Option<&Session>, text: &str) -> Reason {
 
 /// Whether the peer's routes are kept as stale when an Established session ends like that.
 pub(crate) fn keeps_routes(session: &Session, reason: &Reason) -> bool {
-    let Some(restart) = session.restart.filter(|r| !r.families.is_empty()) else { return false };
+    let Some(restart) = session.restart.filter(Restart::keeps_any) else { return false };
     match reason {
         // RFC 4724 §4.2: the connection fails, or the peer begins another one.
         Reason::Lost(_) | Reason::Superseded => true,

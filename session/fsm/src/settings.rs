@@ -116,6 +116,8 @@ pub struct Settings {
     pub role_strict: bool,
     /// How long we may be away over a restart, in seconds (RFC 4724 §3); `None`: no graceful restart.
     pub restart_time: Option<u16>,
+    /// How long routes may be kept beyond that, in seconds (RFC 9494 §3.1), 0 = not at all.
+    pub llgr_stale_time: u32,
     /// Never connect, only accept.
     pub passive: bool,
     /// Time between attempts to connect, before jitter and back-off.
@@ -141,7 +143,8 @@ impl Settings {
     /// OPEN carries or checks, or prefixes are to be counted that were not.
     pub fn needs_reset(&self, new: &Settings) -> bool {
         let opened = |s: &Settings| {
-            let extensions = (s.add_path, s.restart_time, s.role, s.role_strict);
+            let restart = (s.restart_time, s.llgr_stale_time);
+            let extensions = (s.add_path, restart, s.role, s.role_strict);
             (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, extensions)
         };
         opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
@@ -163,6 +166,7 @@ impl Default for Settings {
             role: None,
             role_strict: false,
             restart_time: None,
+            llgr_stale_time: 0,
             passive: false,
             connect_retry: Duration::from_secs(5),
             prefix_limits: PrefixLimits::default(),

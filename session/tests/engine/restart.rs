@@ -52,6 +52,7 @@ async fn rde_is_told_what_a_peer_announces_and_how_its_session_ends() {
         restart_time: 7,
         families,
         forwarding: families,
+        long_lived: None,
     };
     assert_eq!(graceful, Some(expected));
     drop(one);

@@ -72,6 +72,7 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         add_path_receive: false,
         add_path_send: false,
         restart_time: None,
+        llgr_stale_time: 0,
         restarted: None,
         log_level: None,
         revision: 0,

@@ -174,7 +174,12 @@ fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
     if let Some(r) = &n.graceful_restart {
         let state = if r.back { "is back, sends its routes" } else { "is away" };
         let (stale, families, left) = (r.stale_routes, r.families.join(", "), r.seconds_left);
-        field(out, "Restart", &format!("{state}; {stale} stale routes of {families} for {left} s at most"))?;
+        let long = match r.long_lived_families.as_slice() {
+            [] => String::new(),
+            list => format!(" (long-lived: {})", list.join(", ")),
+        };
+        let text = format!("{state}; {stale} stale routes of {families}{long} for {left} s at most");
+        field(out, "Restart", &text)?;
     }
     print_session(n, &c, out)?;
     out.line("")?;

@@ -140,6 +140,7 @@ fn restart(r: &v1::GracefulRestartState) -> Value {
         "seconds_left": r.seconds_left,
         "families": r.families,
         "stale_routes": r.stale_routes,
+        "long_lived_families": r.long_lived_families,
     })
 }
 

@@ -102,6 +102,7 @@ fn neighbors_as_table_and_one_in_full() {
         seconds_left: 57,
         families: vec!["ipv4_unicast".into()],
         stale_routes: 1_234,
+        long_lived_families: vec!["ipv4_unicast".into()],
     });
     let mut draining = neighbor("192.0.2.7", 6);
     draining.draining = true;
@@ -140,7 +141,12 @@ fn neighbors_as_table_and_one_in_full() {
         assert!(!one.contains(absent), "{absent} in\n{one}");
     }
     let away = daemon.ok(&["neighbor", "2001:db8::1"]);
-    assert!(away.contains("is away; 1234 stale routes of ipv4_unicast for 57 s at most"), "{away}");
+    assert!(
+        away.contains(
+            "is away; 1234 stale routes of ipv4_unicast (long-lived: ipv4_unicast) for 57 s at most"
+        ),
+        "{away}"
+    );
     assert_eq!(daemon.json(&["neighbor", "2001:db8::1"])["graceful_restart"]["stale_routes"], 1_234);
     assert!(daemon.ok(&["neighbor", "2001:db8::1"]).contains("Next attempt:         in 12 s"));
     assert_eq!(words(&one, "KEEPALIVE"), ["KEEPALIVE", "44", "0"]);

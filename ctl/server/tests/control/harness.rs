@@ -494,6 +494,7 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
             back: false,
             seconds_left: 60,
             families: FamilySet::EMPTY.with(Family::Ipv6Unicast),
+            long_lived: FamilySet::EMPTY.with(Family::Ipv6Unicast),
         }),
         restarts_expired: 7,
         prefix_limit_exceeded: 8,

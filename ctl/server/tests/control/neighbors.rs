@@ -82,6 +82,7 @@ async fn neighbors_are_listed_by_address_with_what_every_process_knows() {
     let restart = all[2].graceful_restart.as_ref().unwrap();
     assert_eq!((restart.back, restart.seconds_left, restart.stale_routes), (false, 60, 4));
     assert_eq!(restart.families, ["ipv6_unicast"]);
+    assert_eq!(restart.long_lived_families, ["ipv6_unicast"]);
     assert_eq!(one.prefix_limit_exceeded, 8);
 }
 

@@ -150,12 +150,14 @@ fn an_exposed_control_api_is_warned_of() {
 fn settings_without_effect_are_named_once() {
     let (text, _token) = complete();
     let warnings = warnings(&text);
-    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert_eq!(warnings.len(), 5, "{warnings:#?}");
     assert!(
         warnings[2].starts_with("remove_private_as has no effect on the neighbor 10.0.0.2: "),
         "{warnings:#?}"
     );
-    let named = warnings[3].strip_prefix("these settings have no effect in this version: ").unwrap();
+    let long_lived = "llgr_stale_time has no effect on the neighbor 10.0.0.2: graceful_restart is off";
+    assert_eq!(warnings[3], long_lived);
+    let named = warnings[4].strip_prefix("these settings have no effect in this version: ").unwrap();
     let named: Vec<&str> = named.split(", ").collect();
     for name in
         ["policy", "rpki", "bmp", "mrt", "dynamic_neighbors", "neighbors[10.0.0.2].import_policy_chain"]

@@ -4,8 +4,10 @@ use bgp::Asn;
 use bgp::aspath::AsPathBuf;
 use bgp::attr::canonical::{self, Builder, Canonical, SummaryFlags};
 use bgp::attr::{Aggregator, Origin, PathAttribute};
-use bgp::community::{Community, LargeCommunity};
+use bgp::community::{Community, LargeCommunity, well_known};
 use bgp::update::{ReadContext, parse};
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use crate::support::*;
 
@@ -232,5 +234,29 @@ fn an_attribute_is_inserted_at_its_place() {
         assert_eq!(out.split_off(start), with.build());
         assert_eq!(out, b"what is there already");
         assert_eq!(summary, canonical::summarize(&with.build()));
+    }
+}
+
+proptest! {
+    /// RFC 9494 §4.2: a mark that is added makes the form that the attributes have when they come with it.
+    #[test]
+    fn a_community_more_gives_what_would_have_come_with_it(
+        list in vec(prop_oneof![any::<u32>(), 0xffff_0000..0xffff_0009u32], 0..70),
+        more in prop_oneof![any::<u32>(), Just(well_known::LLGR_STALE)],
+        med in proptest::option::of(any::<u32>()),
+        behind in any::<bool>(),
+    ) {
+        let build = |list: &[u32]| {
+            let mut all = Builder::new();
+            med.into_iter().for_each(|m| all.set(PathAttribute::MultiExitDisc(m)));
+            all.set(PathAttribute::Communities(list.iter().map(|c| Community(*c)).collect()));
+            if behind {
+                all.set(PathAttribute::LargeCommunities(vec![LargeCommunity(1, 2, 3)]));
+            }
+            all.build()
+        };
+        let added = canonical::with_community(Canonical::new(&build(&list)), more);
+        prop_assert_eq!(&added, &build(&[&list[..], &[more]].concat()));
+        prop_assert_eq!(canonical::with_community(Canonical::new(&added), more), added, "once is enough");
     }
 }

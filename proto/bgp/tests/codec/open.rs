@@ -159,7 +159,7 @@ fn capabilities_are_read_and_shown() {
                 forwarding: true,
                 stale_time: 3600,
             }]),
-            "long-lived-graceful-restart ipv4_unicast:3600s",
+            "long-lived-graceful-restart ipv4_unicast:3600s:forwarding",
         ),
     ];
     for (code, value, expected, text) in cases {

@@ -653,6 +653,7 @@ fn our_default(p: usize, n: u8) -> Seen {
 fn candidate(source: Option<usize>, route: &Route) -> Candidate {
     let seen = &route.seen;
     Candidate {
+        long_lived: false,
         stale: false,
         local_pref: seen.local_pref.unwrap_or(100),
         local: source.is_none(),

@@ -226,6 +226,7 @@ impl World {
             route_reflector_client: client && internal,
             add_path: if takes.is_some() { families() } else { FamilySet::EMPTY },
             add_path_max: takes.unwrap_or(0),
+            long_lived: rib::LongLived::default(),
             counted: Counted { received: true, advertised: true },
             ..PeerInfo::new(Some(p as u16), address(p).into(), asn(p), ASN)
         };
@@ -630,6 +631,7 @@ impl Peer {
 fn candidate(source: Option<usize>, path_id: u32, seen: &Seen) -> Candidate {
     let address = source.map_or(Ipv4Addr::UNSPECIFIED, address);
     Candidate {
+        long_lived: false,
         stale: false,
         local_pref: seen.local_pref.unwrap_or(100),
         local: source.is_none(),

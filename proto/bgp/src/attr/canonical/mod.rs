@@ -7,11 +7,13 @@
 
 mod as4;
 mod build;
+mod community;
 mod read;
 mod summary;
 mod write;
 
 pub use build::Builder;
+pub use community::with_community;
 pub use read::Canonical;
 pub use summary::{Summary, SummaryFlags, summarize};
 pub use write::{insert, write};
