@@ -194,7 +194,9 @@ fn protocol(i: usize, s: &Session, asn: u32) -> String {
     let password = s.password.as_ref().map(|p| format!("password \"{p}\"; ")).unwrap_or_default();
     let security = if s.ttl_security { "ttl security on; " } else { "" };
     let restart = s.restart_time.map(|n| format!("graceful restart on; graceful restart time {n}; "));
-    let restart = restart.unwrap_or_default();
+    let long_lived =
+        s.long_lived.map(|n| format!("long lived graceful restart on; long lived stale time {n}; "));
+    let restart = [restart, long_lived].into_iter().flatten().collect::<String>();
     let first = if s.route_server { "enforce first as off; " } else { "" };
     let role = s.role.map(|(name, strict)| {
         let name = match name {

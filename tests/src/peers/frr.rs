@@ -74,7 +74,9 @@ impl Frr {
         let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
         let all = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
         let paths = all["paths"].as_array().cloned().unwrap_or_default();
-        Ok(paths.into_iter().filter(|path| path["peer"]["routerId"] != "0.0.0.0").collect())
+        // A peer that is away has no identifier either.
+        let foreign = |path: &Value| path["peer"]["routerId"] != "0.0.0.0" || path["stale"] == true;
+        Ok(paths.into_iter().filter(foreign).collect())
     }
 
     fn configure(&self, lines: &str) -> Result<()> {
@@ -194,6 +196,9 @@ fn neighbor(s: &Session) -> String {
     if s.ttl_security {
         text.push_str(&format!(" neighbor {remote} ttl-security hops 1\n"));
     }
+    if s.passive {
+        text.push_str(&format!(" neighbor {remote} passive\n"));
+    }
     if s.extended_next_hop {
         text.push_str(&format!(" neighbor {remote} capability extended-nexthop\n"));
     }
@@ -223,6 +228,9 @@ fn configuration(setup: &Setup) -> String {
              bgp graceful-restart restart-time {seconds}\n bgp graceful-restart stalepath-time 60\n \
              bgp graceful-restart select-defer-time 10\n"
         ));
+    }
+    if let Some(seconds) = setup.sessions.iter().find_map(|s| s.long_lived) {
+        text.push_str(&format!(" bgp long-lived-graceful-restart stale-time {seconds}\n"));
     }
     text.extend(setup.sessions.iter().map(neighbor));
     for ipv6 in [false, true] {

@@ -150,10 +150,17 @@ fn neighbor(s: &Session) -> String {
         );
     }
     if let Some(seconds) = s.restart_time {
+        text.push_str("    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n");
+        if let Some(seconds) = s.long_lived {
+            text.push_str(&format!(
+                "    [neighbors.afi-safis.long-lived-graceful-restart.config]\n      enabled = true\n      \
+                 restart-time = {seconds}\n"
+            ));
+        }
         text.push_str(&format!(
-            "    [neighbors.afi-safis.mp-graceful-restart.config]\n      enabled = true\n  \
-             [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {seconds}\n    \
-             deferral-time = 10\n    notification-enabled = true\n"
+            "  [neighbors.graceful-restart.config]\n    enabled = true\n    restart-time = {seconds}\n    \
+             deferral-time = 10\n    notification-enabled = true\n    long-lived-enabled = {}\n",
+            s.long_lived.is_some()
         ));
     }
     if s.ttl_security {

@@ -38,8 +38,12 @@ pub struct Session {
     /// Several paths of a prefix both ways (RFC 7911), and everything is passed on.
     pub add_path: bool,
     /// Graceful restart: for how many seconds the daemon asks others to keep its routes while it is away. FRR, BIRD
-    /// and GoBGP; OpenBGPD only keeps those of others.
+    /// and GoBGP; OpenBGPD asks for nothing, and keeps those of others.
     pub restart_time: Option<u16>,
+    /// Long-lived graceful restart: for how many seconds more. FRR, BIRD and GoBGP.
+    pub long_lived: Option<u32>,
+    /// It waits for the other side to connect. FRR.
+    pub passive: bool,
     /// It passes on what it has from other sessions. BIRD; the others always do.
     pub transit: bool,
     /// Its role towards the daemon under test (RFC 9234), and whether it insists on one. BIRD and FRR.
@@ -64,6 +68,8 @@ impl Session {
             extended_next_hop: false,
             add_path: false,
             restart_time: None,
+            long_lived: None,
+            passive: false,
             transit: false,
             role: None,
         })
@@ -96,6 +102,18 @@ impl Session {
     /// With graceful restart.
     pub fn restart_time(mut self, seconds: u16) -> Self {
         self.restart_time = Some(seconds);
+        self
+    }
+
+    /// With long-lived graceful restart beside graceful restart.
+    pub fn long_lived(mut self, seconds: u32) -> Self {
+        self.long_lived = Some(seconds);
+        self
+    }
+
+    /// Without connecting on its own.
+    pub fn passive(mut self) -> Self {
+        self.passive = true;
         self
     }
 
