@@ -126,6 +126,10 @@ pub struct RdePeer {
     pub enforce_first_as: bool,
     /// How often our own AS may appear in a path that the peer sends.
     pub allow_own_as: u8,
+    /// An external peer without the policies that it must have: nothing is exchanged with it (RFC 8212).
+    pub policy_missing: bool,
+    /// Paths with an AS_SET are not taken (RFC 9774).
+    pub reject_as_sets: bool,
     /// What happens to private AS numbers in paths that it is sent.
     pub remove_private_as: Option<RemovePrivateAs>,
     /// It is sent a default route, whatever the tables have.
@@ -193,6 +197,8 @@ pub struct ControlPeer {
     pub add_path_send: bool,
     /// Add-path: how many to send at most, 0 = no limit.
     pub add_path_send_max: u32,
+    /// It has no policy, must have one, and exchanges no routes (RFC 8212).
+    pub policy_missing: bool,
     /// A TCP-MD5 key is set.
     pub md5: bool,
     /// GTSM is on.

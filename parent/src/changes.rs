@@ -158,6 +158,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         med_always_compare => "med_always_compare",
         rde_threads => "rde_threads",
         ebgp_requires_policy => "ebgp_requires_policy",
+        reject_as_sets => "reject_as_sets",
     );
     let telemetry = unequal!(running.telemetry, new.telemetry,
         prometheus_addr => "prometheus_addr",

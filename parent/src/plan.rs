@@ -18,7 +18,7 @@ use ipc::{Generation, LinkError, PeerId};
 
 use crate::VERSION;
 use crate::changes::Changes;
-use crate::config::{Config, MaxPrefixesAction, Neighbor};
+use crate::config::{Config, Global, MaxPrefixesAction, Neighbor};
 use crate::marker::Restarted;
 
 /// A numbered configuration in the engines' terms.
@@ -81,7 +81,7 @@ impl Plan {
         };
         for (n, neighbor) in config.neighbors.iter().enumerate() {
             let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
-            plan.add(id, neighbor, restarted);
+            plan.add(id, &config.global, neighbor, restarted);
         }
         // What does not fit is found here, before an engine is started.
         plan.for_session()?;
@@ -122,13 +122,13 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, id: PeerId, neighbor: &Neighbor, restarted: Option<&Restarted>) {
+    fn add(&mut self, id: PeerId, global: &Global, neighbor: &Neighbor, restarted: Option<&Restarted>) {
         let graceful = neighbor.graceful_restart.enabled && !neighbor.shutdown;
         let waiting = restarted.filter(|r| graceful && r.peers.contains(&neighbor.address));
         let restarted = waiting.map(|r| r.seconds_left);
         self.session.push(SessionPeer { restarted, ..session_peer(id, neighbor) });
-        self.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, neighbor) });
-        self.control.push(control_peer(id, neighbor));
+        self.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, global, neighbor) });
+        self.control.push(control_peer(id, global, neighbor));
         self.last_id = id;
     }
 
@@ -276,7 +276,12 @@ fn prefix_limits(n: &Neighbor) -> PrefixLimits {
     }
 }
 
-fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
+/// An external neighbor has to have policies and has none (RFC 8212): in this version none has an effect.
+fn policy_missing(global: &Global, n: &Neighbor) -> bool {
+    global.ebgp_requires_policy && n.remote_asn != n.local_asn
+}
+
+fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
     RdePeer {
         id,
         address: n.address,
@@ -288,6 +293,8 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
         local_ipv6_nexthop: n.local_ipv6_nexthop,
         enforce_first_as: n.enforce_first_as,
         allow_own_as: n.allow_own_as,
+        policy_missing: policy_missing(global, n),
+        reject_as_sets: global.reject_as_sets,
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
@@ -301,7 +308,7 @@ fn rde_peer(id: PeerId, n: &Neighbor) -> RdePeer {
     }
 }
 
-fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
+fn control_peer(id: PeerId, global: &Global, n: &Neighbor) -> ControlPeer {
     ControlPeer {
         id,
         address: n.address,
@@ -322,6 +329,7 @@ fn control_peer(id: PeerId, n: &Neighbor) -> ControlPeer {
         add_path_receive: n.add_path.receive,
         add_path_send: n.add_path.send,
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
+        policy_missing: policy_missing(global, n),
         md5: n.md5_password.is_some(),
         ttl_security: n.ttl_security,
         role: n.role,

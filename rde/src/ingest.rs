@@ -187,7 +187,8 @@ impl Engine {
             update.faults.iter().map(|fault| (*fault, errors::octets(fault, body))).collect();
         if applied.treated_as_withdraw && update.verdict != Verdict::TreatAsWithdraw {
             let path = update.attributes.get(code::AS_PATH).unwrap_or_default();
-            faults.push((AttributeFault::first_as(), path));
+            let fault = if applied.as_set { AttributeFault::as_set() } else { AttributeFault::first_as() };
+            faults.push((fault, path));
         }
         self.note(source, &faults);
         if applied.leaked {

@@ -7,7 +7,7 @@ use bgp::update::ReadContext;
 use ipc::config::RdePeer;
 use ipc::session_rde::{GracefulRestart, Negotiated, Source};
 use ipc::{Epoch, PeerId};
-use rib::{Counted, LongLived, PeerIdx, PeerInfo};
+use rib::{Barred, Counted, LongLived, PeerIdx, PeerInfo};
 
 use crate::counters::PeerStats;
 use crate::limits::Watch;
@@ -164,6 +164,11 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         self_v6: config.local_ipv6_nexthop.or(local_v6),
         enforce_first_as: config.enforce_first_as,
         allow_own_as: config.allow_own_as,
+        barred: Barred {
+            import: config.policy_missing,
+            export: config.policy_missing,
+            as_sets: config.reject_as_sets,
+        },
         route_server_client: config.route_server_client,
         route_reflector_client: config.route_reflector_client,
         remove_private_as: config.remove_private_as,

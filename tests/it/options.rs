@@ -226,3 +226,69 @@ fn multihop_is_how_far_packets_get() -> Result<()> {
         daemon.wait_established(&["10.0.2.2".parse()?])
     })
 }
+
+/// RFC 9774 §3: paths with a set are not taken where they are not wanted; what the neighbor had announced for the prefix goes.
+#[test]
+fn rfc9774_3_paths_with_sets_are_taken_or_not_by_option() -> Result<()> {
+    const SET: [u8; 12] = [2, 1, 0, 0, 0xfd, 0xea, 1, 1, 0, 0, 0xfd, 0xf2];
+    for refused in [false, true] {
+        Lab::run(|lab| {
+            let pairs = Pairs::new(lab, &[1])?;
+            let config = Rustbgpd::configuration(US, "10.0.0.1", &[neighbor(1)]).replacen(
+                "\n\n",
+                &format!("\nreject_as_sets = {refused}\n\n"),
+                1,
+            );
+            let us = Rustbgpd::start(&pairs.us, &config)?;
+            let mut speaker = speaker(&pairs, 1)?;
+            us.wait_established(&[Pairs::theirs(1)])?;
+            speaker.send(&update(1, &path(&[PEER]), Pairs::theirs(1), &[])?)?;
+            wait_received(&us, 1, 1)?;
+            speaker.send(&update(1, &SET, Pairs::theirs(1), &[])?)?;
+            speaker.send(&update(2, &path(&[PEER]), Pairs::theirs(1), &[])?)?;
+            wait_received(&us, 1, 2)?;
+            let with_set = us.received(Pairs::theirs(1), "10.1.0.0/16")?;
+            assert_eq!(with_set.is_none(), refused, "{with_set:?}");
+            let errors = us.ctl(&["neighbor", &Pairs::theirs(1).to_string(), "errors"])?;
+            assert_eq!(errors.contains("as_set"), refused, "{errors}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// RFC 8212: without a policy, and with the option, an external neighbor gives and gets nothing; one of our own AS does not
+/// need any. An End-of-RIB comes all the same.
+#[test]
+fn rfc8212_without_a_policy_nothing_is_exchanged_with_another_as() -> Result<()> {
+    Lab::run(|lab| {
+        let pairs = Pairs::new(lab, &[1, 2])?;
+        let internal = Neighbor::new(&Pairs::theirs(2).to_string(), US).set("passive", true);
+        let config = Rustbgpd::configuration(US, "10.0.0.1", &[neighbor(1), internal]).replacen(
+            "\n\n",
+            "\nebgp_requires_policy = true\n\n",
+            1,
+        );
+        let us = Rustbgpd::start(&pairs.us, &config)?;
+        let mut external = speaker(&pairs, 1)?;
+        let mut own = Speaker::establish(&pairs.peer, Pairs::port(2), US, 0, [10, 0, 0, 3])?;
+        us.wait_established(&[1, 2].map(Pairs::theirs))?;
+        external.send(&update(1, &path(&[PEER]), Pairs::theirs(1), &[])?)?;
+        let local_pref = attribute(0x40, 5, &100u32.to_be_bytes());
+        own.send(&update(2, &path(&[PEER]), Pairs::theirs(2), &local_pref)?)?;
+        wait_received(&us, 2, 2)?;
+        us.add(&own_route("10.30.0.0/16"), "10.0.1.1".parse()?, "")?;
+        // The neighbor of our own AS has the injected route and nothing of the other; that one has nothing at all.
+        assert!(us.advertised(Pairs::theirs(2), "10.30.0.0/16")?.is_some());
+        assert!(us.advertised(Pairs::theirs(2), "10.1.0.0/16")?.is_none());
+        let message = external.expect(bgp::UPDATE)?;
+        assert_eq!(message.body, [0; 4], "End-of-RIB and nothing before it");
+        assert!(us.advertised(Pairs::theirs(1), "10.30.0.0/16")?.is_none());
+        assert!(us.best("10.1.0.0/16")?.is_none());
+        let shown = us.ctl(&["neighbor", &Pairs::theirs(1).to_string()])?;
+        assert!(shown.contains("no routes in or out (ebgp_requires_policy)"), "{shown}");
+        let shown = us.ctl(&["neighbor", &Pairs::theirs(2).to_string()])?;
+        assert!(!shown.contains("ebgp_requires_policy"), "{shown}");
+        Ok(())
+    })
+}

@@ -205,6 +205,7 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
         ttl_security: peer.ttl_security,
         role: peer.role.map(|r| r.role.to_string()).unwrap_or_default(),
         role_strict: peer.role.is_some_and(|r| r.strict),
+        policy_missing: peer.policy_missing,
         max_prefixes_out: peer.prefix_limits.advertised.unwrap_or(0),
         max_prefixes_action: over_limit(&peer.prefix_limits).to_owned(),
         max_prefixes_restart_minutes: match peer.prefix_limits.action {

@@ -37,6 +37,7 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
     let med_always_compare = r.boolean(t, "med_always_compare");
     let rde_threads = r.number_where(t, "rde_threads", "must be 1 to 64", |n: u16| (1..=64).contains(&n));
     let ebgp_requires_policy = r.boolean(t, "ebgp_requires_policy");
+    let reject_as_sets = r.boolean(t, "reject_as_sets");
     let router_id = router_id?.value;
     Some(Global {
         asn: asn?.value,
@@ -51,6 +52,7 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
         med_always_compare: med_always_compare.is_some_and(|b| b.value),
         rde_threads: rde_threads.map_or_else(default_threads, |n| n.value),
         ebgp_requires_policy: ebgp_requires_policy.is_some_and(|b| b.value),
+        reject_as_sets: reject_as_sets.is_some_and(|b| b.value),
     })
 }
 

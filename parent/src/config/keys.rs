@@ -99,7 +99,8 @@ pub(super) const GLOBAL: &[Key] = &[
     now("group"),
     now("med_always_compare"),
     now("rde_threads"),
-    later("ebgp_requires_policy"),
+    now("ebgp_requires_policy"),
+    now("reject_as_sets"),
     now("telemetry"),
 ];
 

@@ -140,6 +140,12 @@ impl<'s> Reader<'s> {
                     self.unused.add(scope.name, scope.instance, found.name);
                 }
                 (Some(_), _) => {}
+                // What was meant is clear, and a session without it must not come about unnoticed.
+                (None, _) if name.starts_with("tcp_ao") => {
+                    let what = "TCP-AO (RFC 5925) is not available in this version";
+                    let help = "md5_password signs segments with TCP-MD5 (RFC 2385)".to_owned();
+                    self.problem(format!("{name}: {what}"), what.to_owned(), key.span()).help = Some(help);
+                }
                 (None, _) => {
                     let names = known.iter().copied().flatten().map(|k| k.name);
                     let meant = nearest(name, names).map(|n| format!("did you mean `{n}`?"));

@@ -56,6 +56,8 @@ pub(crate) struct Global {
     pub rde_threads: u16,
     /// An external peer without a policy gets and gives nothing (RFC 8212).
     pub ebgp_requires_policy: bool,
+    /// Paths with an AS_SET are not taken (RFC 9774).
+    pub reject_as_sets: bool,
 }
 
 /// `[global.telemetry]`: how to watch and control the daemon.

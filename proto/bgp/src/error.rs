@@ -82,11 +82,13 @@ pub enum FaultKind {
     /// The path of an external peer does not begin with its AS (RFC 4271 §6.3). Found by whoever knows the peer's
     /// number, not here.
     FirstAs,
+    /// The path has an AS_SET or AS_CONFED_SET, and such are not taken (RFC 9774 §3). Found by whoever knows that.
+    AsSet,
 }
 
 impl FaultKind {
     /// All names, in an order that does not change while a daemon runs.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "attribute_flags",
         "attribute_length",
         "attribute_overrun",
@@ -105,6 +107,7 @@ impl FaultKind {
         "family_not_negotiated",
         "field_lengths",
         "first_as",
+        "as_set",
     ];
 
     /// The place of the kind among the [`NAMES`](Self::NAMES).
@@ -133,6 +136,7 @@ impl FaultKind {
             FaultKind::FamilyNotNegotiated { .. } => "family_not_negotiated",
             FaultKind::FieldLengths => "field_lengths",
             FaultKind::FirstAs => "first_as",
+            FaultKind::AsSet => "as_set",
         }
     }
 }
@@ -163,6 +167,11 @@ impl AttributeFault {
     /// paths does not make one.
     pub fn first_as() -> AttributeFault {
         AttributeFault::new(code::AS_PATH, FaultKind::FirstAs, Verdict::TreatAsWithdraw)
+    }
+
+    /// A path with a set (RFC 9774 §3), from a peer from which such are not taken.
+    pub fn as_set() -> AttributeFault {
+        AttributeFault::new(code::AS_PATH, FaultKind::AsSet, Verdict::TreatAsWithdraw)
     }
 
     /// The fault of an UPDATE in which nothing less than a reset is safe.
@@ -270,6 +279,7 @@ mod tests {
             FaultKind::FamilyNotNegotiated { afi, safi },
             FaultKind::FieldLengths,
             FaultKind::FirstAs,
+            FaultKind::AsSet,
         ];
         let numbers: Vec<usize> = kinds.iter().map(|k| k.number()).collect();
         assert_eq!(numbers, (0..FaultKind::NAMES.len()).collect::<Vec<_>>());

@@ -57,6 +57,8 @@ pub(crate) struct Rules {
     pub(crate) draining: bool,
     /// They know what a long-lived stale route is (RFC 9494 §4.3).
     pub(crate) long_lived: bool,
+    /// Nothing is sent.
+    pub(crate) barred: bool,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -94,6 +96,7 @@ impl Rules {
             four_octet_as: peer.four_octet_as,
             extended_next_hop: ipv4 && peer.extended_next_hop,
             max_message: usize::from(peer.max_message),
+            barred: peer.barred.export,
             add_path: peer.add_path.contains(family).then_some(peer.add_path_max),
             role: peer.role.filter(|_| family.safi() == Safi::UNICAST),
             draining: false,
@@ -109,7 +112,7 @@ impl Rules {
 
     /// Whether the route may go to such peers at all.
     pub(crate) fn allow(&self, head: &Head, source: Rank) -> bool {
-        if !self.long_lived && long_lived::is_last_choice(head, source) {
+        if self.barred || (!self.long_lived && long_lived::is_last_choice(head, source)) {
             return false;
         }
         let refused = match self.class {

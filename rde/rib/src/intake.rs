@@ -30,6 +30,10 @@ pub struct Applied {
     pub treated_as_withdraw: bool,
     /// It was refused because its routes are leaks (RFC 9234 §5).
     pub leaked: bool,
+    /// The reason for that was an AS_SET ([`Barred::as_sets`](crate::Barred::as_sets)).
+    pub as_set: bool,
+    /// Nothing is taken from this peer ([`Barred::import`](crate::Barred::import)).
+    pub barred: bool,
 }
 
 #[derive(Debug)]
@@ -216,7 +220,15 @@ pub(crate) fn check(
     let looped = canonical.as_path().count(Asn(info.local_asn)) > usize::from(info.allow_own_as);
     let reflected = summary.originator_id == Some(router_id)
         || summary.cluster_list_len > 0 && canonical.cluster_list().any(|id| id == cluster_id);
-    Applied { looped, reflected, treated_as_withdraw: first_as_is_wrong, leaked: false }
+    let set = info.barred.as_sets && summary.flags.intersects(SummaryFlags::HAS_AS_SET);
+    Applied {
+        looped,
+        reflected,
+        treated_as_withdraw: first_as_is_wrong || set,
+        as_set: set,
+        barred: info.barred.import,
+        leaked: false,
+    }
 }
 
 /// A next hop that is our own address leads nowhere (RFC 4271 §5.1.3).

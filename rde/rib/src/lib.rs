@@ -55,7 +55,7 @@ pub use flow::Flow;
 pub use intake::{Applied, Intake};
 pub use long_lived::LongLived;
 pub use pack::end_of_rib;
-pub use peers::{Counted, PeerIdx, PeerInfo};
+pub use peers::{Barred, Counted, PeerIdx, PeerInfo};
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};
 pub use refreshes::Refreshes;
 pub use rib::{Counters, Limits, Rib, Settings, Sink, Target};

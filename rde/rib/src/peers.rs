@@ -77,6 +77,19 @@ pub struct PeerInfo {
     pub long_lived: LongLived,
     /// Whose prefixes are counted for limits.
     pub counted: Counted,
+    /// What is not exchanged with it.
+    pub barred: Barred,
+}
+
+/// Routes that are not exchanged with a peer, whatever they are like otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Barred {
+    /// What it announces is not taken: there is no policy for it, and there must be one (RFC 8212 §2).
+    pub import: bool,
+    /// It is announced nothing, for the same reason.
+    pub export: bool,
+    /// Paths with AS_SET or AS_CONFED_SET are handled as withdrawals (RFC 9774 §3).
+    pub as_sets: bool,
 }
 
 /// Which prefixes of a peer are counted as they come and go: those for which there is a limit.
@@ -116,6 +129,7 @@ impl PeerInfo {
             graceful_shutdown: true,
             draining: false,
             long_lived: LongLived::default(),
+            barred: Barred::default(),
             counted: Counted::default(),
         }
     }

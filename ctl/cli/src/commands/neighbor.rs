@@ -196,6 +196,9 @@ fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
     field(out, "Description", description(c))?;
     field(out, "Peer group", &c.peer_group)?;
     field(out, "Families", &c.families.join(", "))?;
+    if c.policy_missing {
+        field(out, "Policy", "none, hence no routes in or out (ebgp_requires_policy)")?;
+    }
     let mut options = Vec::new();
     for (on, name) in [
         (c.md5, "TCP-MD5"),

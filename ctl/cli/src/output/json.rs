@@ -124,6 +124,7 @@ fn config(c: &v1::NeighborConfig) -> Value {
         "ttl_security": c.ttl_security,
         "role": c.role,
         "role_strict": c.role_strict,
+        "policy_missing": c.policy_missing,
         "max_prefixes_out": c.max_prefixes_out,
         "max_prefixes_action": c.max_prefixes_action,
         "max_prefixes_restart_minutes": c.max_prefixes_restart_minutes,

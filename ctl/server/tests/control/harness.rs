@@ -88,6 +88,7 @@ pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
         md5: id == 1,
         ttl_security: false,
         role: (id == 1).then_some(PeerRole { role: BgpRole::RsClient, strict: true }),
+        policy_missing: false,
     }
 }
 

@@ -75,6 +75,7 @@ fn defaults() {
     assert_eq!(config.global.cluster_id, config.global.router_id);
     assert_eq!((&config.global.user, &config.global.group), (&None, &None));
     assert!(!config.global.med_always_compare && !config.global.ebgp_requires_policy);
+    assert!(!config.global.reject_as_sets);
     assert!((1..=8).contains(&config.global.rde_threads));
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.telemetry.log_level, LogLevel::Info);

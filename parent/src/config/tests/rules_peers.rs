@@ -9,6 +9,18 @@ fn neighbor(lines: &str) -> String {
 }
 
 #[test]
+fn rfc5925_a_key_for_tcp_ao_is_refused_and_never_forgotten() {
+    let text = format!(
+        "{SHORTEST}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\ntcp_ao_key = \"secret\"\n"
+    );
+    assert_eq!(
+        errors(&text),
+        ["9:1 tcp_ao_key: TCP-AO (RFC 5925) is not available in this version | md5_password signs segments \
+          with TCP-MD5 (RFC 2385)"]
+    );
+}
+
+#[test]
 fn neighbor_rules() {
     const HOST: &str = "must be the address of one host: not unspecified, broadcast or multicast";
     table(
