@@ -126,6 +126,8 @@ pub struct RdePeer {
     pub enforce_first_as: bool,
     /// How often our own AS may appear in a path that the peer sends.
     pub allow_own_as: u8,
+    /// Announcements to it leave at most every so many seconds (RFC 4271 §9.2.1.1); 0 = at once.
+    pub advertisement_interval: u16,
     /// An external peer without the policies that it must have: nothing is exchanged with it (RFC 8212).
     pub policy_missing: bool,
     /// Paths with an AS_SET are not taken (RFC 9774).

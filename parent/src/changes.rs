@@ -210,6 +210,7 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         role: _,
         graceful_shutdown: _,
         add_path: _,
+        advertisement_interval: _,
     } = before;
     let nothing = unequal!(before, after,
         description => "description",
@@ -241,6 +242,7 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         role => "role",
         graceful_shutdown => "graceful_shutdown",
         add_path => "add_path",
+        advertisement_interval => "advertisement_interval",
     );
     // Prefixes are counted from the beginning of a session that has a limit.
     let limits = [
@@ -326,6 +328,7 @@ mod tests {
             ("", "enforce_first_as = false", Some(Cost::Reset)),
             ("", "allow_own_as = 1", Some(Cost::Reset)),
             ("", "default_originate = true", Some(Cost::Reset)),
+            ("", "advertisement_interval = 5", Some(Cost::Reset)),
             ("", "role = \"customer\"", Some(Cost::Reset)),
             ("role = \"customer\"", "role = \"customer\"\nrole_strict = true", Some(Cost::Reset)),
             ("", "graceful_shutdown = false", Some(Cost::Reset)),

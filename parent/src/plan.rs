@@ -293,6 +293,7 @@ fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
         local_ipv6_nexthop: n.local_ipv6_nexthop,
         enforce_first_as: n.enforce_first_as,
         allow_own_as: n.allow_own_as,
+        advertisement_interval: n.advertisement_interval,
         policy_missing: policy_missing(global, n),
         reject_as_sets: global.reject_as_sets,
         remove_private_as: n.remove_private_as,

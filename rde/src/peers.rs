@@ -164,6 +164,7 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         self_v6: config.local_ipv6_nexthop.or(local_v6),
         enforce_first_as: config.enforce_first_as,
         allow_own_as: config.allow_own_as,
+        advertisement_interval: config.advertisement_interval,
         barred: Barred {
             import: config.policy_missing,
             export: config.policy_missing,

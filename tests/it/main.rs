@@ -19,6 +19,7 @@ mod next_hops;
 mod options;
 mod our_restart;
 mod outbound;
+mod pacing;
 mod privileges;
 mod reflection;
 mod refresh;

@@ -175,6 +175,7 @@ pub(super) const PEER: &[Key] = &[
     now("enforce_first_as"),
     now("allow_own_as"),
     now("default_originate"),
+    now("advertisement_interval"),
     now("graceful_shutdown"),
     now("role"),
     now("role_strict"),

@@ -142,6 +142,10 @@ fn check_timers(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>) {
     let short = s.send_hold_time.as_ref().filter(|t| t.value != 0 && t.value <= hold_time);
     let rule = "must be 0 or greater than hold_time";
     only(r, "send_hold_time", short.map(|t| t.span.clone()), rule, address);
+    let many = s.add_path_send.as_ref().is_some_and(|on| on.value);
+    let interval = s.advertisement_interval.as_ref().filter(|i| many && i.value > 0);
+    let rule = "cannot be combined with add_path.send";
+    only(r, "advertisement_interval", interval.map(|i| i.span.clone()), rule, address);
 }
 
 fn check_limit(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>) {
@@ -219,6 +223,7 @@ fn complete(s: Settings, address: IpAddr, remote_asn: u32, asn: u32, group: Opti
         local_ipv6_nexthop: value(s.local_ipv6_nexthop),
         enforce_first_as: value(s.enforce_first_as).unwrap_or(!route_server_client),
         allow_own_as: value(s.allow_own_as).unwrap_or(0),
+        advertisement_interval: value(s.advertisement_interval).unwrap_or(0),
         default_originate: on(s.default_originate),
         graceful_shutdown: value(s.graceful_shutdown).unwrap_or(true),
         role: value(s.role).map(|role| PeerRole { role, strict: on(s.role_strict) }),

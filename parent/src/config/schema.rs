@@ -223,6 +223,8 @@ pub(crate) struct Neighbor {
     pub role: Option<PeerRole>,
     /// Several paths for one prefix (RFC 7911).
     pub add_path: AddPath,
+    /// Announcements leave at most every so many seconds, 0 = at once.
+    pub advertisement_interval: u16,
 }
 
 /// The graceful restart keys of a peer (RFC 4724, RFC 9494).

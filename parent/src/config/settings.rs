@@ -70,6 +70,7 @@ settings! {
     add_path_receive: bool,
     add_path_send: bool,
     add_path_send_max: u32,
+    advertisement_interval: u16,
 }
 
 /// The names of `max_prefixes_action`.
@@ -173,6 +174,8 @@ fn routing<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
     });
     s.enforce_first_as = r.boolean(t, "enforce_first_as");
     s.allow_own_as = r.number(t, "allow_own_as");
+    s.advertisement_interval =
+        r.number_where(t, "advertisement_interval", "must be at most 600", |n: u16| n <= 600);
     s.default_originate = r.boolean(t, "default_originate");
     s.graceful_shutdown = r.boolean(t, "graceful_shutdown");
     let roles = [BgpRole::Provider, BgpRole::Customer, BgpRole::Peer, BgpRole::Rs, BgpRole::RsClient];

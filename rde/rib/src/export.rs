@@ -59,6 +59,8 @@ pub(crate) struct Rules {
     pub(crate) long_lived: bool,
     /// Nothing is sent.
     pub(crate) barred: bool,
+    /// Announcements leave at most every so many seconds; 0 = at once.
+    pub(crate) advertisement_interval: u16,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -97,6 +99,7 @@ impl Rules {
             extended_next_hop: ipv4 && peer.extended_next_hop,
             max_message: usize::from(peer.max_message),
             barred: peer.barred.export,
+            advertisement_interval: peer.advertisement_interval,
             add_path: peer.add_path.contains(family).then_some(peer.add_path_max),
             role: peer.role.filter(|_| family.safi() == Safi::UNICAST),
             draining: false,

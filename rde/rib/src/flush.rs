@@ -69,8 +69,12 @@ impl<A: Addr> FamilyTable<A> {
                 group.members.rotate_left(1);
             }
             looked += group.build_step(slots, budget);
+            if let Some(pacing) = &mut group.pacing {
+                looked += pacing.step(now, group.ready, &mut group.column, slots, budget);
+            }
             if group.may_send(shared, now, sink) {
                 looked += group.batch(shared, slots, paths, scratch, budget, sink);
+                group.end_round(now);
             }
             group.report_ready(sink);
         }
@@ -144,6 +148,7 @@ impl Group {
     ) -> u32 {
         let mut looked = 0;
         let readers = self.stream_len();
+        let closed = self.pacing.as_ref().is_some_and(|p| p.is_closed());
         scratch.entries.clear();
         while looked < budget {
             let Some(id) = self.column.take() else { break };
@@ -158,7 +163,17 @@ impl Group {
             if self.instead.is_some() {
                 looked += u32::from(list.count);
             }
+            if closed && new.best.attr.is_some() && !new.takes_from(&old) {
+                if self.pacing.as_mut().is_some_and(|p| p.wait(id)) {
+                    // It stays held.
+                    scratch.let_go.pop();
+                }
+                continue;
+            }
             if !new.same_routes(&old) {
+                if let Some(pacing) = self.pacing.as_mut().filter(|_| new.best.attr.is_some()) {
+                    pacing.announces();
+                }
                 if readers > 0 {
                     self.differ(shared, &old, &new, readers, id, &mut scratch.entries);
                 }
@@ -172,6 +187,15 @@ impl Group {
             slots.let_go(id);
         }
         looked
+    }
+
+    /// A round of announcements ends where nothing is left to be sent.
+    fn end_round(&mut self, now: u64) {
+        if self.is_quiet()
+            && let Some(pacing) = &mut self.pacing
+        {
+            pacing.round_ends(now);
+        }
     }
 
     /// What the members should have of a prefix with these paths.
@@ -365,6 +389,9 @@ impl Group {
         }
         while let Some(id) = self.column.take() {
             slots.let_go(id);
+        }
+        if let Some(pacing) = &mut self.pacing {
+            pacing.give_up(slots);
         }
         let from = self.teardown.unwrap_or(0);
         let end = from.saturating_add(budget).min(self.column.len());

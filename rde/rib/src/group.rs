@@ -6,6 +6,7 @@ use crate::column::{Column, SlotSet};
 use crate::default_route::DefaultRoute;
 use crate::export::Rules;
 use crate::instead::Instead;
+use crate::pacing::Pacing;
 use crate::peers::PeerIdx;
 use crate::sent_paths::SentPaths;
 
@@ -83,6 +84,8 @@ pub(crate) struct Group {
     pub(crate) paths: Option<Box<SentPaths>>,
     /// What a member that a best path is from is sent instead (RFC 7947 §2.3).
     pub(crate) instead: Option<Box<Instead>>,
+    /// When announcements leave; `None`: at once.
+    pub(crate) pacing: Option<Box<Pacing>>,
     /// Slots from here on were not marked since the group began.
     pub(crate) build: Option<u32>,
     /// The initial table is out when so many slots were taken from the queue.
@@ -97,6 +100,8 @@ impl Group {
     pub(crate) fn new(id: u32, rules: Rules) -> Group {
         let paths = rules.add_path.map(|limit| Box::new(SentPaths::new(limit)));
         let instead = rules.own_best().then(Box::default);
+        // With several paths of a prefix there is none.
+        let pacing = Pacing::new(if paths.is_some() { 0 } else { rules.advertisement_interval });
         Group {
             id,
             rules,
@@ -106,11 +111,17 @@ impl Group {
             column: Column::default(),
             paths,
             instead,
+            pacing,
             build: Some(0),
             ready_at: None,
             ready: false,
             teardown: None,
         }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.column.is_quiet() && self.pacing.as_ref().is_none_or(|p| p.is_quiet())
     }
 
     pub(crate) fn in_stream(&self, peer: PeerIdx) -> bool {

@@ -33,6 +33,13 @@ impl Sends {
         self.best.same_route(&other.best) && self.instead.same_route(&other.instead)
     }
 
+    /// Whether a member that was sent a route before is sent none now.
+    pub(crate) fn takes_from(&self, before: &Sends) -> bool {
+        let loses = |member| before.to(member).attr.is_some() && !self.to(member).attr.is_some();
+        let all = before.best.attr.is_some() && !self.best.attr.is_some();
+        all || loses(before.best.source) || loses(self.best.source)
+    }
+
     /// What a member is sent.
     pub(crate) fn to(&self, member: PeerIdx) -> Sent {
         if self.best.source == member { self.instead } else { self.best }

@@ -32,6 +32,7 @@ mod intake;
 mod long_lived;
 mod octets;
 mod otc;
+mod pacing;
 mod pack;
 mod paths;
 mod peers;

@@ -77,6 +77,8 @@ pub struct PeerInfo {
     pub long_lived: LongLived,
     /// Whose prefixes are counted for limits.
     pub counted: Counted,
+    /// Announcements to it leave at most every so many seconds (RFC 4271 §9.2.1.1), without add-path; 0 = at once.
+    pub advertisement_interval: u16,
     /// What is not exchanged with it.
     pub barred: Barred,
 }
@@ -129,6 +131,7 @@ impl PeerInfo {
             graceful_shutdown: true,
             draining: false,
             long_lived: LongLived::default(),
+            advertisement_interval: 0,
             barred: Barred::default(),
             counted: Counted::default(),
         }

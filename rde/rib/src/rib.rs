@@ -563,7 +563,7 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     fn groups_are_quiet(&self) -> bool {
-        self.groups.iter().all(|g| g.column.is_quiet() && g.build.is_none() && g.teardown.is_none())
+        self.groups.iter().all(|g| g.is_quiet() && g.build.is_none() && g.teardown.is_none())
     }
 
     fn advertised(&self) -> u64 {

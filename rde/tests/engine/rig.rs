@@ -76,6 +76,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         local_ipv6_nexthop: Some(LOCAL_V6),
         enforce_first_as: true,
         allow_own_as: 0,
+        advertisement_interval: 0,
         policy_missing: false,
         reject_as_sets: false,
         remove_private_as: None,

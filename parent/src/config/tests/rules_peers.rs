@@ -9,6 +9,17 @@ fn neighbor(lines: &str) -> String {
 }
 
 #[test]
+fn an_interval_of_announcements_does_not_go_with_several_paths() {
+    let text = neighbor("advertisement_interval = 5\n[neighbors.add_path]\nsend = true");
+    let errors = errors(&text);
+    assert!(
+        errors[0].contains("advertisement_interval 5: cannot be combined with add_path.send"),
+        "{errors:?}"
+    );
+    accepted(&neighbor("advertisement_interval = 600\n[neighbors.add_path]\nreceive = true"));
+}
+
+#[test]
 fn rfc5925_a_key_for_tcp_ao_is_refused_and_never_forgotten() {
     let text = format!(
         "{SHORTEST}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\ntcp_ao_key = \"secret\"\n"

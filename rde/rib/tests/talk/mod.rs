@@ -133,7 +133,12 @@ impl Talk {
     }
 
     pub(crate) fn settle(&mut self) {
-        while self.tables.work(0, &mut self.net) {}
+        self.settle_at(0);
+    }
+
+    /// Everything happens that can, so many milliseconds after the begin.
+    pub(crate) fn settle_at(&mut self, now: u64) {
+        while self.tables.work(now, &mut self.net) {}
     }
 
     fn context(&self, peer: PeerIdx) -> ReadContext {
