@@ -73,6 +73,12 @@ fn set_enabled(
         check_reason(reason)?;
     }
     let peer = peer_at(supervisor, address)?;
+    if disable.is_none() && !supervisor.plan.is_served(peer) {
+        let why = format!(
+            "neighbor {address} has no family that this version serves: give it one in its `families`"
+        );
+        return Err(IntentError::Invalid(why));
+    }
     let session = supervisor
         .session
         .as_mut()

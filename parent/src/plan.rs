@@ -141,7 +141,8 @@ impl Plan {
 
     /// The addresses of peers; without a list, of all that may keep our routes while we restart.
     pub(crate) fn restarting(&self, peers: Option<&[PeerId]>) -> Vec<IpAddr> {
-        let graceful = self.session.iter().filter(|p| p.restart_time.is_some() && !p.shutdown);
+        let up = |p: &&SessionPeer| !p.shutdown && !p.families.is_empty();
+        let graceful = self.session.iter().filter(|p| p.restart_time.is_some()).filter(up);
         graceful.filter(|p| peers.is_none_or(|l| l.contains(&p.id))).map(|p| p.address).collect()
     }
 
@@ -164,6 +165,11 @@ impl Plan {
     /// The peer with this address.
     pub(crate) fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
         self.session.iter().find(|p| p.address == address).map(|p| p.id)
+    }
+
+    /// Whether there is a family for which a session with the peer makes sense.
+    pub(crate) fn is_served(&self, peer: PeerId) -> bool {
+        self.session.iter().any(|p| p.id == peer && !p.families.is_empty())
     }
 
     /// Remembers that the operator wants the peer down or up, for the next session engine.
@@ -190,7 +196,10 @@ impl Plan {
     pub(crate) fn for_session(&self) -> Result<Vec<ParentToSession>, LinkError> {
         let begin =
             ParentToSession::StageBegin { generation: self.generation, speaker: self.speaker.clone() };
-        let peers = batches(ipc::Role::Session, self.session.clone())?;
+        // Without a family, our OPEN would stand for IPv4 unicast.
+        let told =
+            |p: &SessionPeer| SessionPeer { shutdown: p.shutdown || p.families.is_empty(), ..p.clone() };
+        let peers = batches(ipc::Role::Session, self.session.iter().map(told))?;
         Ok(whole(begin, peers.into_iter().map(ParentToSession::StagePeers), ParentToSession::StageEnd))
     }
 
@@ -251,8 +260,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         passive: n.passive,
         connect_retry: n.connect_retry,
         min_ttl: min_ttl(n),
-        // Without a family, our OPEN would stand for IPv4 unicast.
-        shutdown: n.shutdown || served(n).is_empty(),
+        shutdown: n.shutdown,
         add_path_receive: n.add_path.receive,
         add_path_send: n.add_path.send,
         restart_time: n.graceful_restart.enabled.then_some(n.graceful_restart.restart_time),

@@ -56,7 +56,7 @@ impl Stage {
             if peer.remote_asn == 0 || peer.local_asn == 0 {
                 return wrong("AS number 0");
             }
-            if peer.families.is_empty() {
+            if peer.families.is_empty() && !peer.shutdown {
                 return wrong("no address family");
             }
         }

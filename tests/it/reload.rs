@@ -221,3 +221,27 @@ fn keys_change_with_a_reload() -> Result<()> {
         Ok(())
     })
 }
+
+/// FlowSpec has no tables here: a neighbor that has nothing else stays down, keeps nobody from starting, and comes up when a
+/// reload gives it a family that is served.
+#[test]
+fn a_neighbor_without_a_family_that_is_served_stays_down_until_it_has_one() -> Result<()> {
+    Lab::run(|lab| {
+        let Pairs { us, peer } = Pairs::new(lab, &[FIRST])?;
+        let with = |family: &str| configuration(&[passive(FIRST).set("families", format!("[\"{family}\"]"))]);
+        let mut daemon = Rustbgpd::start(&us, &with("ipv4_flowspec"))?;
+        let address = Pairs::theirs(FIRST).to_string();
+        assert_eq!(daemon.json(&["neighbor", &address])?["disabled"], true);
+        // Our OPEN would stand for IPv4 unicast.
+        let refused = daemon.ctl(&["neighbor", &address, "enable"]).err().map(|e| e.to_string());
+        assert!(refused.as_ref().is_some_and(|e| e.contains("no family")), "{refused:?}");
+
+        reload(&mut daemon, &with("ipv4_unicast"), "\"message\":\"config reloaded\"")?;
+        let mut speaker = Speaker::establish(&peer, Pairs::port(FIRST), PEER, 0, [10, 0, 51, 3])?;
+        daemon.wait_established(&[Pairs::theirs(FIRST)])?;
+        reload(&mut daemon, &with("ipv4_flowspec"), "\"message\":\"config reloaded\"")?;
+        assert_eq!(speaker.farewell(5)?.and_then(|m| m.notification()).map(|(code, _)| code), Some(6));
+        assert_eq!(daemon.json(&["neighbor", &address])?["disabled"], true);
+        Ok(())
+    })
+}
