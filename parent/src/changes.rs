@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use policy::Assignment;
 use serde::Serialize;
 
 use crate::config::{Config, MaxPrefixesAction, Neighbor};
@@ -72,6 +73,7 @@ impl Changes {
                 bmp => "bmp",
                 mrt => "mrt",
             )
+            .chain(policies_differ(running, new).then_some("policy"))
             .collect(),
         }
     }
@@ -132,6 +134,17 @@ impl fmt::Display for Changes {
         }
         Ok(())
     }
+}
+
+/// Whether policies, or who has which, are not the same. Where they stand in the file does not count.
+fn policies_differ(running: &Config, new: &Config) -> bool {
+    let (a, b) = (&running.policy, &new.policy);
+    let used = |c: &Config| -> BTreeMap<IpAddr, [Assignment; 2]> {
+        let of = |n: &Neighbor| (n.address, [n.import_policy.clone(), n.export_policy.clone()]);
+        c.neighbors.iter().map(of).filter(|(_, used)| *used != <[Assignment; 2]>::default()).collect()
+    };
+    let global = (&a.import, &a.export) == (&b.import, &b.export);
+    !(a.definitions.says_the_same(&b.definitions) && global && used(running) == used(new))
 }
 
 /// `new` with the running values of what only a restart changes.
@@ -211,6 +224,9 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         graceful_shutdown: _,
         add_path: _,
         advertisement_interval: _,
+        // Without effect in this version: see `policies_differ`.
+        import_policy: _,
+        export_policy: _,
     } = before;
     let nothing = unequal!(before, after,
         description => "description",
@@ -372,5 +388,23 @@ mod tests {
         assert_eq!(applicable(&before, after.clone()).global, before.global);
         // A number that a neighbor has from there waits as well.
         assert_eq!(applicable(&before, after).neighbors.first().map(|n| n.local_asn), Some(65001));
+    }
+
+    /// Where policies stand in the file does not count; what they say and who has them does.
+    #[test]
+    fn policies_are_told_to_differ_and_change_nothing() {
+        let file = |before: &str, med: u32, chain: &str| {
+            config(&format!(
+                "{before}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\nimport_policy_chain = [{chain}]\n\
+                 [[policy.definitions.p.statements]]\naction = \"deny\"\nmatch_med_ge = {med}\n"
+            ))
+        };
+        let running = file("", 1, "\"p\"");
+        assert_eq!(Changes::between(&running, &file("# moved\n\n", 1, "\"p\"")), Changes::default());
+        for other in [file("", 2, "\"p\""), file("", 1, "\"p\", \"p\""), file("", 1, "")] {
+            let changes = Changes::between(&running, &other);
+            assert!(changes.is_empty());
+            assert_eq!(changes.informational, ["policy"]);
+        }
     }
 }

@@ -66,6 +66,9 @@ pub(super) const TABLES: &[TableKind] = &[
     table("`[policy.prefix_sets.<name>]`", &[PREFIX_SET]),
     table("`[policy.as_sets.<name>]`", &[AS_SET]),
     table("`[policy.community_sets.<name>]`", &[COMMUNITY_SET]),
+    table("`[[policy.tests]]`", &[POLICY_TEST]),
+    table("`[policy.tests.route]`", &[TEST_ROUTE]),
+    table("`[policy.tests.expect]`", &[TEST_EXPECT]),
     table("`[rpki]`", &[RPKI]),
     table("`[[rpki.cache_servers]]`", &[CACHE_SERVER]),
     table("`[[rpki.local_vrps]]`", &[LOCAL_VRP]),
@@ -204,7 +207,7 @@ pub(super) const POLICY: &[Key] = &[
     later("prefix_sets"),
     later("as_sets"),
     later("community_sets"),
-    later("tests"),
+    now("tests"),
 ];
 
 /// `[policy.definitions.<name>]`.
@@ -256,10 +259,47 @@ pub(super) const CHANGES: &[Key] = &[
 ];
 
 /// What a statement has besides [`MATCHES`] and [`CHANGES`].
-pub(super) const STATEMENT: &[Key] = &[later("action")];
+pub(super) const STATEMENT: &[Key] = &[later("name"), later("action")];
 
 /// `set_as_path_prepend`.
 pub(super) const PREPEND: &[Key] = &[later("asn"), later("count")];
+
+/// `[[policy.tests]]`.
+pub(super) const POLICY_TEST: &[Key] = &[
+    now("name"),
+    now("direction"),
+    now("neighbor"),
+    now("remote_asn"),
+    now("peer_group"),
+    now("chain"),
+    now("route"),
+    now("expect"),
+];
+
+/// `[policy.tests.route]`.
+pub(super) const TEST_ROUTE: &[Key] = &[
+    now("prefix"),
+    now("as_path"),
+    now("next_hop"),
+    now("local_pref"),
+    now("med"),
+    now("communities"),
+    now("route_type"),
+    now("rpki_validation"),
+    now("aspa_validation"),
+];
+
+/// `[policy.tests.expect]`: the names of the fields of `policy::Expected`.
+pub(super) const TEST_EXPECT: &[Key] = &[
+    now("action"),
+    now("local_pref"),
+    now("med"),
+    now("next_hop"),
+    now("as_path"),
+    now("communities"),
+    now("with_communities"),
+    now("without_communities"),
+];
 
 /// `[rpki]`.
 pub(super) const RPKI: &[Key] = &[later("cache_servers"), later("slurm_file"), later("local_vrps")];

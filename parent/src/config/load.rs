@@ -8,18 +8,18 @@ use zeroize::Zeroizing;
 
 use super::diag::{Diagnostics, Problem};
 use super::mask::Mask;
-use super::policy::Names;
+use super::policy::{self as policies, Case, Names};
 use super::reader::{Reader, Scope, Table};
 use super::schema::Config;
-use super::{Loaded, exporters, global, keys, peers, policy, telemetry};
+use super::{Loaded, exporters, global, keys, peers, telemetry};
 
 /// Reads and checks the file at `path`.
-pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
+pub(super) fn load(path: &Path, tests: PolicyTests) -> Result<Loaded, Diagnostics> {
     let octets = std::fs::read(path)
         .map_err(|e| Diagnostics::whole_file(path, format!("cannot read {}: {e}", path.display())))?;
     let octets = Zeroizing::new(octets);
     match std::str::from_utf8(&octets) {
-        Ok(text) => from_text(path, text),
+        Ok(text) => read_text(path, text, tests),
         Err(e) => {
             let line = 1 + octets.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
             let message = format!("cannot read {}: line {line} is not valid UTF-8", path.display());
@@ -28,8 +28,23 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
     }
 }
 
-/// Checks the text of the file at `path`.
+/// Whether the tests that a file has for its policies are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PolicyTests {
+    /// They are, and what fails is a mistake of the file.
+    Run,
+    /// They are only read: a wrong expectation is no reason not to route.
+    Skip,
+}
+
+/// Checks the text of the file at `path`, without the tests of its policies.
+#[cfg(test)]
 pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
+    read_text(path, source, PolicyTests::Skip)
+}
+
+/// Checks the text of the file at `path`.
+pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result<Loaded, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(source);
     let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
     if !errors.is_empty() {
@@ -37,19 +52,23 @@ pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics
         return Err(Diagnostics::new(path, source, &mask, problems));
     }
     let mut reader = Reader::new(source);
-    let config = read(&mut reader, &Table::root(root.get_ref()));
-    match config {
-        Some(config) if reader.problems.is_empty() => {
+    let read = read(&mut reader, &Table::root(root.get_ref()));
+    let mut tested = None;
+    if let (Some((config, cases)), true, PolicyTests::Run) = (&read, reader.problems.is_empty(), tests) {
+        tested = policies::run_cases(&mut reader, config, cases);
+    }
+    match read {
+        Some((config, _)) if reader.problems.is_empty() => {
             let mut warnings = reader.warnings;
             warnings.extend(reader.unused.warning());
-            Ok(Loaded { config, warnings })
+            Ok(Loaded { config, warnings, tested })
         }
         _ => Err(Diagnostics::new(path, source, &mask, reader.problems)),
     }
 }
 
-/// Reads the whole file; `None` only if a problem was noted.
-fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<Config> {
+/// Reads the whole file, with the tests of its policies; `None` only if a problem was noted.
+fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<(Config, Vec<Case>)> {
     r.check_keys(root, &[keys::ROOT], Some(Scope { name: "", instance: None }));
     r.require(root, &["global"]);
     let names = Names::collect(root);
@@ -58,14 +77,18 @@ fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<Config> {
     let telemetry_table = global_table.as_ref().and_then(|t| r.table(t, "telemetry", "[global.telemetry]"));
     let state_dir = global.as_ref().map_or_else(Default::default, |g| g.runtime_state_dir.clone());
     let telemetry = telemetry_table.and_then(|t| telemetry::read(r, &t, &state_dir));
+    let mut policy = policies::read(r, root, &names);
     let groups = peers::groups(r, root, &names);
-    let neighbors = peers::neighbors(r, root, &groups, &names, global.as_ref().map(|g| g.asn));
+    let asn = global.as_ref().map(|g| g.asn);
+    let neighbors = peers::neighbors(r, root, &groups, &names, asn);
     let dynamic_neighbors = peers::dynamic(r, root, &groups);
-    policy::check(r, root, &names);
+    policy.definitions.inline = std::mem::take(&mut r.inline_policies);
+    let cases = policies::read_cases(r, root, &names, &neighbors, asn);
     let rpki = exporters::rpki(r, root);
     let bmp = exporters::bmp(r, root);
     let mrt = exporters::mrt(r, root);
-    Some(Config { global: global?, telemetry: telemetry?, neighbors, dynamic_neighbors, rpki, bmp, mrt })
+    let (global, telemetry) = (global?, telemetry?);
+    Some((Config { global, telemetry, neighbors, dynamic_neighbors, policy, rpki, bmp, mrt }, cases))
 }
 
 fn syntax_problem(source: &str, root: &DeTable<'_>, error: &toml::de::Error) -> Problem {

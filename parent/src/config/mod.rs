@@ -5,7 +5,6 @@
 //! that notes each mistake and goes on (`reader`, then a module for each section), and prints mistakes
 //! without the secrets on their lines (`mask`, `diag`). The names of all keys are in `keys`.
 
-mod communities;
 mod diag;
 mod exporters;
 mod global;
@@ -26,6 +25,7 @@ mod unused;
 use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
+use load::PolicyTests;
 #[cfg(test)]
 pub(crate) use load::from_text;
 pub(crate) use schema::*;
@@ -38,6 +38,8 @@ pub(crate) struct Loaded {
     pub config: Config,
     /// What the operator should know, one line each.
     pub warnings: Vec<String>,
+    /// What became of the tests of policies, where some were run.
+    pub tested: Option<String>,
 }
 
 /// Reads and checks the file at `path`.
@@ -45,7 +47,7 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Everything that is wrong with it, not only the first.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Diagnostics> {
-    load::load(path)
+    load::load(path, PolicyTests::Skip)
 }
 
 /// What `rustbgpd --check` prints and answers.
@@ -59,12 +61,13 @@ pub(crate) struct Check {
     pub stderr: String,
 }
 
-/// Checks the file at `path` for `rustbgpd --check`.
+/// Checks the file at `path` for `rustbgpd --check`, and runs the tests of its policies.
 pub(crate) fn check(path: &Path) -> Check {
-    match load(path) {
+    match load::load(path, PolicyTests::Run) {
         Ok(loaded) => {
             let stderr = loaded.warnings.iter().map(|w| format!("warning: {w}\n")).collect();
-            Check { status: 0, stdout: "config OK\n".to_owned(), stderr }
+            let tested = loaded.tested.map_or_else(String::new, |t| t + "\n");
+            Check { status: 0, stdout: format!("config OK\n{tested}"), stderr }
         }
         Err(diagnostics) => Check { status: 1, stdout: String::new(), stderr: diagnostics.for_stderr() },
     }

@@ -232,6 +232,8 @@ fn complete(s: Settings, address: IpAddr, remote_asn: u32, asn: u32, group: Opti
             send: on(s.add_path_send),
             send_max: value(s.add_path_send_max).filter(|n| *n > 0),
         },
+        import_policy: value(s.import_policy).unwrap_or_default(),
+        export_policy: value(s.export_policy).unwrap_or_default(),
     }
 }
 

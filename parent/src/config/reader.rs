@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
+use policy::PolicyDef;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -65,6 +66,16 @@ impl<'s> Table<'s> {
         Some(Table { title: key.to_owned(), span: value.span(), entries })
     }
 
+    /// Where the value of the key is, if it is there.
+    pub(super) fn value_span(&self, key: &str) -> Option<Range<usize>> {
+        self.get(key).map(Spanned::span)
+    }
+
+    /// The text that `key` holds, if it does, without a complaint if not.
+    pub(super) fn plain_text(&self, key: &str) -> Option<&'s str> {
+        self.get(key)?.get_ref().as_str()
+    }
+
     fn get(&self, key: &str) -> Option<&'s Spanned<DeValue<'s>>> {
         self.entries.get(key)
     }
@@ -98,12 +109,23 @@ pub(super) struct Reader<'s> {
     pub unused: Unused,
     /// What else the operator should know.
     pub warnings: Vec<String>,
+    /// Policies that are written where they are used.
+    pub inline_policies: Vec<PolicyDef>,
+    /// Where the second line begins, and each one after it.
+    lines: Vec<usize>,
 }
 
 impl<'s> Reader<'s> {
     /// Reads tables that were parsed from this text.
     pub(super) fn new(source: &'s str) -> Reader<'s> {
-        Reader { source, problems: Vec::new(), unused: Unused::default(), warnings: Vec::new() }
+        Reader {
+            source,
+            problems: Vec::new(),
+            unused: Unused::default(),
+            warnings: Vec::new(),
+            inline_policies: Vec::new(),
+            lines: source.bytes().zip(1..).filter(|(b, _)| *b == b'\n').map(|(_, next)| next).collect(),
+        }
     }
 
     /// The value at `span` breaks a rule of `key`.
@@ -119,8 +141,23 @@ impl<'s> Reader<'s> {
         &mut self.problems[last]
     }
 
+    /// The number of the line at this place, from 1.
+    pub(super) fn line(&self, place: usize) -> u32 {
+        u32::try_from(1 + self.lines.partition_point(|begin| *begin <= place)).unwrap_or(u32::MAX)
+    }
+
+    /// The place of a part of a string; all of it where the file writes the string with escapes.
+    pub(super) fn inside(&self, text: &At<&str>, part: Range<usize>) -> Range<usize> {
+        let start = text.span.start + 1;
+        let plain = start..start + text.value.len();
+        if self.source.get(plain) != Some(text.value) {
+            return text.span.clone();
+        }
+        start + part.start..start + part.end.max(part.start + 1).min(text.value.len().max(1))
+    }
+
     /// A scalar as the file writes it, with a space before it; nothing for what is long or not a scalar.
-    fn shown(&self, span: Range<usize>) -> String {
+    pub(super) fn shown(&self, span: Range<usize>) -> String {
         let text = self.source.get(span).unwrap_or_default();
         let plain = text.chars().count() <= 60 && !text.contains(char::is_control);
         if !plain || text.is_empty() || text.starts_with(['[', '{']) {

@@ -1,5 +1,5 @@
 //! What a configuration file says, checked and complete: defaults are filled in and each neighbor has
-//! what its peer group gives it. Policy is checked on the way here and not kept: nothing evaluates it yet.
+//! what its peer group gives it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bgp::{FamilySet, RemovePrivateAs};
 use ipc::config::{Access, PeerRole};
 use ipnet::IpNet;
+use policy::{Assignment, Definitions};
 
 use super::secret::Secret;
 
@@ -21,12 +22,25 @@ pub(crate) struct Config {
     pub neighbors: Vec<Neighbor>,
     /// `[[dynamic_neighbors]]`.
     pub dynamic_neighbors: Vec<DynamicNeighbor>,
+    /// `[policy]`.
+    pub policy: Policy,
     /// `[rpki]`.
     pub rpki: Option<Rpki>,
     /// `[bmp]`.
     pub bmp: Option<Bmp>,
     /// `[mrt]`.
     pub mrt: Option<Mrt>,
+}
+
+/// `[policy]`. Read, checked and tested; nothing evaluates it yet.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Policy {
+    /// Policies and sets, those of neighbors and groups included.
+    pub definitions: Definitions,
+    /// What all peers have on import that have nothing nearer.
+    pub import: Assignment,
+    /// The same on export.
+    pub export: Assignment,
 }
 
 /// `[global]`: who we are and where we listen.
@@ -223,6 +237,10 @@ pub(crate) struct Neighbor {
     pub role: Option<PeerRole>,
     /// Several paths for one prefix (RFC 7911).
     pub add_path: AddPath,
+    /// What it has on import, from its group if it says nothing itself.
+    pub import_policy: Assignment,
+    /// The same on export.
+    pub export_policy: Assignment,
     /// Announcements leave at most every so many seconds, 0 = at once.
     pub advertisement_interval: u16,
 }

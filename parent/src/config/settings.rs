@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use bgp::{BgpRole, Family, FamilySet, RemovePrivateAs, Safi};
+use policy::Assignment;
 
 use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
-use super::policy::{self, Names};
+use super::policy::{self as policies, Names};
 use super::reader::{At, Reader, Table};
 use super::schema::LogLevel;
 use super::secret::Secret;
@@ -71,6 +72,8 @@ settings! {
     add_path_send: bool,
     add_path_send_max: u32,
     advertisement_interval: u16,
+    import_policy: Assignment,
+    export_policy: Assignment,
 }
 
 /// The names of `max_prefixes_action`.
@@ -98,7 +101,7 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>, names: &Names<'s>) -> 
     limits(r, t, &mut s);
     routing(r, t, &mut s);
     add_path(r, t, &mut s);
-    policy::check_use(r, t, names);
+    [s.import_policy, s.export_policy] = policies::read_use(r, t, names);
     s
 }
 

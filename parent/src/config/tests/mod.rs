@@ -2,6 +2,7 @@
 
 mod complete;
 mod documentation;
+mod policies;
 mod properties;
 mod rendering;
 mod rules;
@@ -11,7 +12,7 @@ mod secrets;
 
 use std::path::Path;
 
-use super::load::from_text;
+use super::load::{PolicyTests, read_text};
 use super::{Config, Loaded};
 
 /// The name that texts under test go by.
@@ -22,7 +23,7 @@ const SHORTEST: &str =
     "[global]\nasn = 65001\nrouter_id = \"10.0.0.1\"\nlisten_port = 179\n[global.telemetry]\n";
 
 fn load_text(text: &str) -> Result<Loaded, super::Diagnostics> {
-    from_text(Path::new(PATH), text)
+    read_text(Path::new(PATH), text, PolicyTests::Run)
 }
 
 /// The configuration of a text that is accepted.

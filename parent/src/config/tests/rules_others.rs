@@ -62,6 +62,22 @@ fn policy_rules() {
                 &["9:31 invalid asn 0: must not be 0", "9:42 invalid count 11: must be 1 to 10"],
             ),
             (
+                "action = \"deny\"\nmatch_as_path = \"_65002_(\"",
+                &["8:25 invalid match_as_path \"_65002_(\": unclosed group"],
+            ),
+            (
+                "name = \"\"\naction = \"deny\"\nmatch_as_path = '_[9-0]_'",
+                &[
+                    "7:8 invalid name \"\": must not be empty",
+                    "9:20 invalid match_as_path '_[9-0]_': invalid character class range, the start must be <= the end",
+                ],
+            ),
+            // With escapes the place inside is not the place in the file.
+            (
+                "action = \"deny\"\nmatch_as_path = \"\\u005f(\"",
+                &["8:17 invalid match_as_path \"\\u005f(\": unclosed group"],
+            ),
+            (
                 "action = \"permit\"\nmatch_rpki_validation = \"unknown\"\nset_next_hop = \"me\"",
                 &[
                     "8:25 invalid match_rpki_validation \"unknown\": must be \"valid\", \"invalid\" or \"not_found\"",
@@ -90,6 +106,15 @@ fn policy_rules() {
                 &[
                     "7:18 invalid default_action \"drop\": must be \"permit\" or \"deny\"",
                     "8:1 [[policy.definitions.a.statements]] matches nothing: it needs a prefix or a match_ key",
+                ],
+            ),
+            (
+                "[policy.prefix_sets.a]\nprefixes = [\"10.0.0.0/8 le 24\", \"10.0.0.0/8-24\", \"10.0.0.0/8 ge 7\"]",
+                &[
+                    "7:33 invalid prefixes \"10.0.0.0/8-24\": must be a prefix, like 192.0.2.0/24, and may have ge and \
+                     le after it, like 10.0.0.0/8 ge 9 le 24",
+                    "7:50 invalid prefixes \"10.0.0.0/8 ge 7\": must have ge and le from 8 to 32, as the prefix is, \
+                     and ge not above le",
                 ],
             ),
             (

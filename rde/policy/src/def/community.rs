@@ -8,6 +8,8 @@ use std::str::FromStr;
 use bgp::community::well_known;
 use serde::{Deserialize, Serialize};
 
+use crate::sets::exact;
+
 /// One community, or all that have some parts in common. `None` as a part is `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CommunityPattern {
@@ -123,6 +125,11 @@ impl CommunityPattern {
             _ => return None,
         };
         Some(CommunityPattern::Extended { kind, administrator, value: Some(value) })
+    }
+
+    /// Its form on the wire: 4, 8 or 12 octets. `None` where a part may be anything.
+    pub fn octets(self) -> Option<Vec<u8>> {
+        (!self.is_wild()).then(|| exact(self))
     }
 
     /// Whether a part of it may be anything.

@@ -67,6 +67,13 @@ pub struct StatementDef {
     pub changes: Vec<Change>,
 }
 
+impl StatementDef {
+    fn says_the_same(&self, other: &StatementDef) -> bool {
+        let StatementDef { name, line: _, action, matches, changes } = self;
+        (name, action, matches, changes) == (&other.name, &other.action, &other.matches, &other.changes)
+    }
+}
+
 /// What happens to a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Action {
@@ -133,6 +140,28 @@ impl fmt::Display for SetKind {
 }
 
 impl Definitions {
+    /// Whether two say the same, apart from where they stand in a file.
+    pub fn says_the_same(&self, other: &Definitions) -> bool {
+        let statements = |a: &PolicyDef, b: &PolicyDef| {
+            let pairs = a.statements.iter().zip(&b.statements);
+            a.statements.len() == b.statements.len() && pairs.into_iter().all(|(a, b)| a.says_the_same(b))
+        };
+        let policies = |a: &[PolicyDef], b: &[PolicyDef]| {
+            let same = |a: &PolicyDef, b: &PolicyDef| {
+                (&a.name, a.default_action) == (&b.name, b.default_action) && statements(a, b)
+            };
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        };
+        let Definitions { policies: named, inline, prefix_sets, as_sets, community_sets, neighbor_sets } =
+            self;
+        policies(named, &other.policies)
+            && policies(inline, &other.inline)
+            && *prefix_sets == other.prefix_sets
+            && *as_sets == other.as_sets
+            && *community_sets == other.community_sets
+            && *neighbor_sets == other.neighbor_sets
+    }
+
     /// The statements that refer to the set of this kind and name: the policy, and the number of the statement in
     /// it from 0.
     pub fn users<'d>(&'d self, kind: SetKind, name: &'d str) -> impl Iterator<Item = (&'d PolicyDef, usize)> {
