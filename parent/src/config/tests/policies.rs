@@ -1,10 +1,13 @@
 //! What becomes of policies: definitions as engines get them, and tests that the file has for them.
 
+use std::io::Write;
+
 use policy::{
     Action, Assignment, Change, CommunityPattern, Definitions, Match, Named, NeighborSet, NextHopChange,
     Policies, PolicyDef, StatementDef,
 };
 
+use super::super::{check, load};
 use super::rules::{after_shortest, table};
 use super::{SHORTEST, accepted, errors, load_text, refused};
 
@@ -209,6 +212,30 @@ neighbor = \"10.0.0.2\"
         ]
     );
     assert!(refused(&text).contains("^^^ found 200"), "{}", refused(&text));
+}
+
+/// A wrong expectation is found by `--check` and is no reason not to route.
+#[test]
+fn the_daemon_starts_whatever_its_tests_expect() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let wrong = format!(
+        "[[policy.tests]]\nname = \"t\"\ndirection = \"import\"\n{ROUTE}expect = {{ action = \"deny\" }}\n"
+    );
+    file.write_all(tested(&wrong).as_bytes()).unwrap();
+    let checked = check(file.path());
+    assert_eq!((checked.status, checked.stdout.as_str()), (1, ""));
+    assert!(checked.stderr.contains("expected action deny, found permit"), "{}", checked.stderr);
+    assert!(load(file.path()).is_ok());
+
+    let mut good = tempfile::NamedTempFile::new().unwrap();
+    good.write_all(
+        tested(&wrong).replace("expect = { action = \"deny\"", "expect = { action = \"permit\"").as_bytes(),
+    )
+    .unwrap();
+    let checked = check(good.path());
+    let said =
+        "config OK\npolicy tests: 1 passed, 0 of 3 statements decided (not those on lines 9, 12, 23)\n";
+    assert_eq!((checked.status, checked.stdout.as_str()), (0, said));
 }
 
 #[test]
