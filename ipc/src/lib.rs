@@ -10,6 +10,7 @@ pub mod channel;
 pub mod config;
 pub mod control_rde;
 pub mod control_session;
+pub mod edit;
 pub mod errors;
 pub mod hello;
 pub mod ids;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
 use crate::config::{ControlGlobal, ControlPeer, ListenerKind};
+use crate::edit::{EditError, EditPart};
 use crate::hello::Role;
 use crate::ids::{Generation, QueryId};
 
@@ -45,6 +46,13 @@ pub enum ParentToControl {
         id: QueryId,
         /// Done, or why not.
         result: Result<(), IntentError>,
+    },
+    /// What became of a change of the configuration.
+    EditReply {
+        /// The change.
+        id: QueryId,
+        /// It is in force and in the file, or why not.
+        result: Result<(), EditError>,
     },
     /// Finish what is being answered, then exit.
     Shutdown,
@@ -121,6 +129,8 @@ pub enum ControlToParent {
         /// What.
         intent: Intent,
     },
+    /// A client wants the configuration changed. Answered with `EditReply` once it is whole.
+    Edit(EditPart),
 }
 
 impl Message for ControlToParent {}

@@ -4,6 +4,7 @@
 mod backoff;
 mod changes;
 mod config;
+mod edit;
 mod engine;
 mod folder;
 mod intents;
@@ -118,5 +119,5 @@ fn start(loaded: &config::Loaded, path: &Path) -> Result<u8, String> {
     // One thread, the main one: the engines end with the thread that starts them.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(run::run(&loaded.config, path.to_owned())).map_err(|e| e.to_string())
+    runtime.block_on(run::run(loaded, path.to_owned())).map_err(|e| e.to_string())
 }

@@ -1,5 +1,6 @@
 //! The main loop of the parent: signals, what the engines say, deadlines; and the order of ending.
 
+mod edits;
 mod reload;
 
 use std::io;
@@ -13,9 +14,8 @@ use ipc::{Attempt, Generation, LinkError, PeerId, Role};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::changes::Changes;
-use crate::config::Config;
-use crate::engine::{Event, Launcher, Phase, What};
+use crate::config::{Config, Loaded, Secret};
+use crate::engine::{Event, Launcher, What};
 use crate::listeners::{ControlListeners, ListenerError};
 use crate::marker::Marker;
 use crate::plan::{Plan, PlanError};
@@ -23,6 +23,8 @@ use crate::privileges::{self, Mode, PrivilegeError};
 use crate::sockets::{ConnectError, SocketError, Sockets};
 use crate::supervisor::{Outcome, Supervisor};
 use crate::{VERSION, folder, intents, ready};
+use edits::Edits;
+use reload::Reload;
 
 /// How long session may take to tell all peers that we end.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -69,10 +71,14 @@ struct Daemon {
     config_path: PathBuf,
     /// What runs.
     config: Config,
+    /// The configuration file as it was read last, or written.
+    text: Secret,
     /// What the engines are asked about.
-    reload: Option<(Config, Changes)>,
+    reload: Option<Reload>,
     /// The file is to be read again when that is possible.
     reload_wanted: bool,
+    /// What clients want changed in it.
+    edits: Edits,
     announced: bool,
     /// Where the next start is told of this end; `None` once it is.
     marker: Option<Marker>,
@@ -85,7 +91,8 @@ struct Daemon {
 ///
 /// # Errors
 /// Where it can't start.
-pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, StartError> {
+pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, StartError> {
+    let config = &loaded.config;
     let mode = privileges::prepare(&config.global)?;
     let sockets = Sockets::open(config)?;
     let listeners = ControlListeners::open(&config.telemetry)?;
@@ -101,8 +108,10 @@ pub(crate) async fn run(config: &Config, config_path: PathBuf) -> Result<u8, Sta
         supervisor: Supervisor::new(launcher, plan, sockets, listeners),
         config_path,
         config: config.clone(),
+        text: loaded.text.clone(),
         reload: None,
         reload_wanted: false,
+        edits: Edits::default(),
         announced: false,
         marker: Some(marker),
         stopping: None,
@@ -194,6 +203,9 @@ impl Daemon {
             What::LinkFailed(error) => self.supervisor.link_failed(event.role, &error),
             What::Ended(status) => {
                 let outcome = self.supervisor.ended(event.role, &status, Instant::now());
+                if event.role == Role::Control {
+                    self.forget_clients();
+                }
                 self.shutdown_goes_on(event.role);
                 outcome
             }
@@ -258,11 +270,13 @@ impl Daemon {
         match message {
             ControlToParent::Staged(generation) => self.supervisor.staged(Role::Control, generation),
             ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
+            ControlToParent::Intent { .. } | ControlToParent::Edit(_)
+                if !self.supervisor.control.as_ref().is_some_and(|e| e.listening) =>
+            {
+                self.out_of_state(Role::Control, "a wish of a client before it has a listener")
+            }
+            ControlToParent::Edit(part) => self.on_edit(part),
             ControlToParent::Intent { id, intent } => {
-                let running = |e: &mut crate::engine::Engine<_>| e.phase == Phase::Running;
-                if !self.supervisor.control.as_mut().is_some_and(running) {
-                    return self.out_of_state(Role::Control, "an intent before it has a listener");
-                }
                 let handled = intents::handle(&mut self.supervisor, intent);
                 if let Some(control) = &mut self.supervisor.control {
                     control.tell(ParentToControl::IntentReply { id, result: handled.result });

@@ -114,11 +114,14 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// From now on these are the peers: the listeners get their keys.
+    /// From now on these are the peers: the listeners get their keys. Gives those of before.
     ///
     /// # Errors
     /// Where a key can't be set; all is as before then.
-    pub(crate) fn change(&mut self, peers: HashMap<IpAddr, Peer>) -> Result<(), SocketError> {
+    pub(crate) fn change(
+        &mut self,
+        peers: HashMap<IpAddr, Peer>,
+    ) -> Result<HashMap<IpAddr, Peer>, SocketError> {
         let key = |peers: &HashMap<IpAddr, Peer>, at: &IpAddr| peers.get(at).and_then(|p| p.key.clone());
         let all: HashSet<IpAddr> = self.peers.keys().chain(peers.keys()).copied().collect();
         let mut done = Vec::new();
@@ -137,8 +140,7 @@ impl Sockets {
                 return Err(error);
             }
         }
-        self.peers = peers;
-        Ok(())
+        Ok(std::mem::replace(&mut self.peers, peers))
     }
 
     fn set_listener_key(&self, peer: IpAddr, key: Option<&Secret>) -> Result<(), SocketError> {

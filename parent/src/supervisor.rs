@@ -22,6 +22,7 @@ use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
 use crate::listeners::ControlListeners;
 use crate::plan::Plan;
 use crate::sockets::Sockets;
+pub(crate) use reload::NotInForce;
 use reload::Pending;
 
 /// How long an engine may live without its channel to the parent.
@@ -62,7 +63,7 @@ pub(crate) struct Supervisor {
     /// Peers of the configuration before, for which session may still want a connection meanwhile.
     retired: HashSet<PeerId>,
     /// How a reload ended.
-    reloaded: Option<Result<(), String>>,
+    reloaded: Option<Result<(), NotInForce>>,
     stopping: bool,
 }
 
@@ -237,7 +238,7 @@ impl Supervisor {
 
     /// An engine can't use the plan: no use in trying again. Where it runs another one, it goes on with that.
     pub(crate) fn stage_refused(&mut self, role: Role, error: &str) -> Outcome {
-        if self.reload_fails(|| format!("{}: {error}", role.name())) {
+        if self.reload_fails(|| NotInForce::Refused(format!("{}: {error}", role.name()))) {
             return Outcome::Fine;
         }
         tracing::error!(engine = role.name(), error, "engine refuses the configuration");
@@ -352,7 +353,7 @@ impl Supervisor {
             tracing::debug!(engine = role.name(), status = describe(status), "engine ended");
             return Outcome::Fine;
         }
-        self.reload_fails(|| format!("{} ended meanwhile", role.name()));
+        self.reload_fails(|| NotInForce::Ended(role));
         let mut wait = Duration::ZERO;
         if !condemned {
             tracing::error!(engine = role.name(), status = describe(status), "engine ended unexpectedly");

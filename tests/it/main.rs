@@ -20,6 +20,7 @@ mod options;
 mod our_restart;
 mod outbound;
 mod pacing;
+mod persist;
 mod privileges;
 mod reflection;
 mod refresh;

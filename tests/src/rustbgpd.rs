@@ -14,6 +14,8 @@ const ENVIRONMENT: &str = "RUSTBGPD_BIN_DIR";
 /// A number of threads for the tables.
 const RDE_THREADS: &str = "RUSTBGPD_LAB_RDE_THREADS";
 const STATE: &str = "/run/rustbgpd";
+/// The configuration file, as the daemon sees it.
+const CONFIGURATION: &str = "/run/lab/config.toml";
 
 /// Where a program of the workspace lies.
 ///
@@ -142,6 +144,18 @@ impl Rustbgpd {
         }
         let host = self.process.host().clone();
         self.process = Self::spawn(&host, &self.config)?;
+        self.wait_healthy()
+    }
+
+    /// Starts the daemon again with the configuration file as it is now; one that still runs is stopped in order.
+    ///
+    /// # Errors
+    /// When it does not stop, or does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process.stop()?;
+        let host = self.process.host().clone();
+        let program = binary("rustbgpd")?;
+        self.process = host.spawn("rustbgpd", &[&program.to_string_lossy(), CONFIGURATION])?;
         self.wait_healthy()
     }
 

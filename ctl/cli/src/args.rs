@@ -1,5 +1,7 @@
 //! The command line.
 
+mod change;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::parse;
+pub(crate) use change::AddNeighborArgs;
 
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
@@ -36,7 +39,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Show who the daemon is: AS number, router id, port
     Global,
-    /// Show neighbors and their errors, enable, disable and drain them, evaluate their routes anew
+    /// Show neighbors and their errors, add and delete, enable, disable and drain them, evaluate their routes anew
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
@@ -65,6 +68,10 @@ pub(crate) struct NeighborArgs {
 /// What to do with a neighbor.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NeighborAction {
+    /// Add it, also to the configuration file
+    Add(Box<AddNeighborArgs>),
+    /// End the session and remove it, also from the configuration file
+    Delete,
     /// Let the session come up again
     Enable,
     /// End the session and keep it down

@@ -15,6 +15,7 @@ use ipc::{PeerId, QueryId, Role};
 use tokio::sync::oneshot;
 use tonic::Status;
 
+use crate::edits::Edits;
 use crate::engine::{Engine, TIMEOUT};
 use crate::error;
 use crate::metrics::Snapshot;
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub(crate) rde: Arc<Engine<ControlToRde>>,
     /// The last figures that were seen, shown while an engine is away.
     pub(crate) last_snapshot: Mutex<Snapshot>,
+    /// Changes of the configuration.
+    pub(crate) edits: Edits,
     parent: Sender<ControlToParent>,
     view: Mutex<Option<Arc<View>>>,
     intents: Mutex<Intents>,
@@ -62,6 +65,7 @@ impl App {
             session: Engine::new(Role::Session),
             rde: Engine::new(Role::Rde),
             last_snapshot: Mutex::default(),
+            edits: Edits::new(parent.clone()),
             parent,
             view: Mutex::new(None),
             intents: Mutex::default(),

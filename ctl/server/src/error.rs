@@ -1,6 +1,7 @@
 //! Error statuses: what is wrong in words, and the same in an `ErrorDetail` for programs.
 
 use grpc::v1::{ConfigError, ErrorDetail, error_detail::Kind};
+use ipc::edit::{EditError, Refusal};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -51,6 +52,18 @@ pub(crate) fn invalid(field: &str, provided: impl ToString, message: impl AsRef<
 pub(crate) fn not_found(field: &str, provided: impl ToString, message: impl AsRef<str>) -> Status {
     let message = message.as_ref();
     about_field(Code::NotFound, field, &provided.to_string(), message, message.to_owned())
+}
+
+/// What the parent says to a change of the configuration.
+pub(crate) fn of_edit(e: EditError) -> Status {
+    let code = match e.kind {
+        Refusal::Invalid => Code::InvalidArgument,
+        Refusal::NotFound => Code::NotFound,
+        Refusal::Exists => Code::AlreadyExists,
+        Refusal::Precondition => Code::FailedPrecondition,
+        Refusal::Unavailable => return Status::unavailable(e.message),
+    };
+    about_field(code, &e.field, &e.value, &e.message, e.message.clone())
 }
 
 /// UNAVAILABLE: something is restarting.

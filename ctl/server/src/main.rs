@@ -7,6 +7,7 @@ mod app;
 mod auth;
 mod authority;
 mod convert;
+mod edits;
 mod engine;
 mod error;
 mod exposition;

@@ -95,6 +95,7 @@ impl Control {
             ParentToControl::Abort(_) => self.staging = None,
             ParentToControl::Listener { kind, address } => self.listen(kind, address, fds.into()),
             ParentToControl::IntentReply { id, result } => self.app.intent_answered(id, result),
+            ParentToControl::EditReply { id, result } => self.app.edits.answered(id, result),
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

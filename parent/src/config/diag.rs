@@ -23,6 +23,8 @@ pub(super) struct Problem {
     pub note: Option<(String, Range<usize>)>,
     /// What may have been meant.
     pub help: Option<String>,
+    /// The key whose value it is about, and that value; nothing of a secret.
+    pub field: Option<(String, String)>,
 }
 
 /// Everything that is wrong with one file. Holds and shows no secret of it.
@@ -40,12 +42,14 @@ struct Diagnostic {
     place: Option<Excerpt>,
     note: Option<(String, Excerpt)>,
     help: Option<String>,
+    field: Option<(String, String)>,
 }
 
 impl Diagnostics {
     /// The file as a whole cannot be used.
     pub(super) fn whole_file(path: &Path, message: String) -> Diagnostics {
-        let one = Diagnostic { message, label: String::new(), place: None, note: None, help: None };
+        let one =
+            Diagnostic { message, label: String::new(), place: None, note: None, help: None, field: None };
         Diagnostics { path: path.display().to_string(), list: vec![one] }
     }
 
@@ -58,6 +62,7 @@ impl Diagnostics {
             place: Some(mask.excerpt(source, p.span)),
             note: p.note.map(|(text, span)| (text, mask.excerpt(source, span))),
             help: p.help,
+            field: p.field,
         });
         Diagnostics { path: path.display().to_string(), list: list.collect() }
     }
@@ -65,6 +70,19 @@ impl Diagnostics {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.list.len()
+    }
+
+    /// The first one, for who has not seen the file: a key with its value, where it is about one, and what is wrong. More
+    /// than one are counted.
+    pub(crate) fn first(&self) -> (&str, &str, String) {
+        let Some(first) = self.list.first() else { return ("", "", String::new()) };
+        let (field, value) = first.field.as_ref().map_or(("", ""), |(f, v)| (f, v));
+        let help = first.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        let more = match self.list.len() {
+            0 | 1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        (field, value, format!("{}{help}{more}", first.message))
     }
 
     /// The text to print on standard error: in colour if that is a terminal and `NO_COLOR` is not set.

@@ -11,6 +11,7 @@ use super::mask::Mask;
 use super::policy::{self as policies, Case, Names};
 use super::reader::{Reader, Scope, Table};
 use super::schema::Config;
+use super::secret::Secret;
 use super::{Loaded, exporters, global, keys, peers, telemetry};
 
 /// Reads and checks the file at `path`.
@@ -38,7 +39,6 @@ pub(super) enum PolicyTests {
 }
 
 /// Checks the text of the file at `path`, without the tests of its policies.
-#[cfg(test)]
 pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
     read_text(path, source, PolicyTests::Skip)
 }
@@ -61,7 +61,7 @@ pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result
         Some((config, _)) if reader.problems.is_empty() => {
             let mut warnings = reader.warnings;
             warnings.extend(reader.unused.warning());
-            Ok(Loaded { config, warnings, tested })
+            Ok(Loaded { config, text: Secret::from(source), warnings, tested })
         }
         _ => Err(Diagnostics::new(path, source, &mask, reader.problems)),
     }
@@ -105,7 +105,7 @@ fn syntax_problem(source: &str, root: &DeTable<'_>, error: &toml::de::Error) -> 
         None => (message, String::new()),
     };
     let note = first.map(|first| ("the first one is here".to_owned(), first));
-    Problem { message, label, span, note, help: None }
+    Problem { message, label, span, note, help: None, field: None }
 }
 
 /// The key with the text of `again` that comes last before it: the first one of the same table.

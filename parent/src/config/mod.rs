@@ -26,7 +26,6 @@ use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
 use load::PolicyTests;
-#[cfg(test)]
 pub(crate) use load::from_text;
 pub(crate) use schema::*;
 pub(crate) use secret::Secret;
@@ -36,6 +35,8 @@ pub(crate) use secret::Secret;
 pub(crate) struct Loaded {
     /// What the file says.
     pub config: Config,
+    /// The file itself.
+    pub text: Secret,
     /// What the operator should know, one line each.
     pub warnings: Vec<String>,
     /// What became of the tests of policies, where some were run.

@@ -131,12 +131,15 @@ impl<'s> Reader<'s> {
     /// The value at `span` breaks a rule of `key`.
     pub(super) fn invalid(&mut self, key: &str, span: Range<usize>, rule: impl Display) -> &mut Problem {
         let value = if is_secret(key) { String::new() } else { self.shown(span.clone()) };
-        self.problem(format!("invalid {key}{value}: {rule}"), rule.to_string(), span)
+        let field = (key.to_owned(), value.trim_start().trim_matches('"').to_owned());
+        let problem = self.problem(format!("invalid {key}{value}: {rule}"), rule.to_string(), span);
+        problem.field = Some(field);
+        problem
     }
 
     /// Something is wrong at `span`.
     pub(super) fn problem(&mut self, message: String, label: String, span: Range<usize>) -> &mut Problem {
-        self.problems.push(Problem { message, label, span, note: None, help: None });
+        self.problems.push(Problem { message, label, span, note: None, help: None, field: None });
         let last = self.problems.len() - 1;
         &mut self.problems[last]
     }
@@ -198,7 +201,8 @@ impl<'s> Reader<'s> {
     pub(super) fn require(&mut self, table: &Table<'s>, keys: &[&str]) {
         for key in keys.iter().filter(|k| !table.has(k)) {
             let message = format!("missing {key} in {}", table.title);
-            self.problem(message, format!("{key} is required"), table.span.clone());
+            let problem = self.problem(message, format!("{key} is required"), table.span.clone());
+            problem.field = Some(((*key).to_owned(), String::new()));
         }
     }
 

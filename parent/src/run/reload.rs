@@ -1,19 +1,53 @@
-//! SIGHUP: the file is read again, and what differs is put in force in all engines or in none.
+//! Another configuration: the file as it is read again after SIGHUP, or as a client of the API wants it. What differs is put in
+//! force in all engines or in none.
+
+use ipc::QueryId;
 
 use super::Daemon;
 use crate::changes::{Changes, Cost, applicable};
-use crate::config::{self, Loaded};
+use crate::config::{self, Config, Loaded, Secret};
+use crate::edit::Replacement;
+use crate::supervisor::NotInForce;
 use crate::{ready, sockets};
 
+/// A configuration that the engines are asked about.
+#[derive(Debug)]
+pub(super) struct Reload {
+    config: Config,
+    text: Secret,
+    changes: Changes,
+    pub(super) asked_by: AskedBy,
+}
+
+/// Who wants another configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedBy {
+    /// Whoever sent SIGHUP.
+    Operator,
+    /// A client of the API, who waits for the answer to this request; `None`: it is gone.
+    Client(Option<QueryId>),
+}
+
 impl Daemon {
-    /// Begins a reload that is wanted, and ends one that the engines have answered.
+    /// Begins what is wanted, and ends what the engines have answered.
     pub(super) fn reload_goes_on(&mut self) {
-        if let Some(result) = self.supervisor.take_reloaded() {
-            self.reload_ended(result);
+        if let Some(result) = self.supervisor.take_reloaded()
+            && let Some(reload) = self.reload.take()
+        {
+            match result {
+                Ok(()) => self.in_force(reload),
+                Err(error) => self.not_in_force(reload.asked_by, error),
+            }
         }
-        if self.reload_wanted && self.supervisor.may_reload() {
-            self.reload_wanted = false;
-            self.begin_reload();
+        while self.supervisor.may_reload() {
+            if std::mem::take(&mut self.reload_wanted) {
+                self.begin_reload();
+            } else if !self.next_edit() {
+                return;
+            }
+        }
+        if !self.supervisor.is_reloading() {
+            self.refuse_edits();
         }
     }
 
@@ -28,57 +62,82 @@ impl Daemon {
                 return;
             }
         };
-        if let Err(error) = self.ask_engines(loaded) {
-            self.reload_ended(Err(error));
-        }
-    }
-
-    fn ask_engines(&mut self, loaded: Loaded) -> Result<(), String> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
+        self.put_in_force(loaded, None, AskedBy::Operator);
+    }
+
+    /// Has the engines use what `loaded` says, if they can. Then the configuration file becomes `file`.
+    pub(super) fn put_in_force(&mut self, loaded: Loaded, file: Option<Replacement>, asked_by: AskedBy) {
+        if let Err(error) = self.ask_engines(loaded, file, asked_by) {
+            self.not_in_force(asked_by, error);
+        }
+    }
+
+    fn ask_engines(
+        &mut self,
+        loaded: Loaded,
+        file: Option<Replacement>,
+        asked_by: AskedBy,
+    ) -> Result<(), NotInForce> {
         let changes = Changes::between(&self.config, &loaded.config);
-        for key in &changes.restart {
+        for key in changes.restart.iter().filter(|_| asked_by == AskedBy::Operator) {
             tracing::warn!(key, "{key} was changed in the configuration file: that needs a restart");
         }
         let config = applicable(&self.config, loaded.config);
         if changes.is_empty() {
-            self.reload = Some((config, changes));
-            self.reload_ended(Ok(()));
+            file.map_or(Ok(()), Replacement::publish)?;
+            self.in_force(Reload { config, text: loaded.text, changes, asked_by });
             return Ok(());
         }
-        let plan = self.supervisor.plan.next(&config, &changes).map_err(|error| error.to_string())?;
-        self.supervisor.begin_reload(plan, sockets::peers(&config)).map_err(|error| error.to_string())?;
-        self.reload = Some((config, changes));
+        let refused = |error: String| NotInForce::Refused(error);
+        let plan = self.supervisor.plan.next(&config, &changes).map_err(|e| refused(e.to_string()))?;
+        let peers = sockets::peers(&config);
+        self.supervisor.begin_reload(plan, peers, file).map_err(|e| refused(e.to_string()))?;
+        self.reload = Some(Reload { config, text: loaded.text, changes, asked_by });
         Ok(())
     }
 
-    fn reload_ended(&mut self, result: Result<(), String>) {
-        let reload = self.reload.take();
-        match result {
-            Ok(()) => {
-                if let Some((config, changes)) = reload {
-                    self.config = config;
-                    log(&changes);
-                }
-            }
-            Err(error) => {
-                let path = self.config_path.display();
-                tracing::error!(%path, error, "config reload failed");
-            }
+    /// All engines use it.
+    fn in_force(&mut self, reload: Reload) {
+        let Reload { config, text, changes, asked_by } = reload;
+        (self.config, self.text) = (config, text);
+        log(&changes, asked_by);
+        match asked_by {
+            AskedBy::Operator => self.reload_ended(),
+            AskedBy::Client(id) => self.answer_edit(id, Ok(())),
         }
+    }
+
+    /// All is as before.
+    fn not_in_force(&mut self, asked_by: AskedBy, error: NotInForce) {
+        match asked_by {
+            AskedBy::Operator => {
+                let path = self.config_path.display();
+                tracing::error!(%path, %error, "config reload failed");
+                self.reload_ended();
+            }
+            AskedBy::Client(id) => self.answer_edit(id, Err(error.into())),
+        }
+    }
+
+    fn reload_ended(&self) {
         if self.stopping.is_none() {
             ready::ready(self.config.global.asn);
         }
     }
 }
 
-fn log(changes: &Changes) {
+fn log(changes: &Changes, asked_by: AskedBy) {
     for changed in &changes.changed {
         let reset = changed.cost == Cost::Reset;
         let (peer_addr, keys) = (changed.address, changed.keys.join(" "));
         tracing::info!(%peer_addr, keys, reset, "neighbor changed");
     }
     let (added, removed, changed) = (changes.added.len(), changes.removed.len(), changes.changed.len());
-    tracing::info!(added, removed, changed, "config reloaded");
+    match asked_by {
+        AskedBy::Operator => tracing::info!(added, removed, changed, "config reloaded"),
+        AskedBy::Client(_) => tracing::info!(added, removed, changed, "config changed through the API"),
+    }
 }

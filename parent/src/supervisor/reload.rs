@@ -13,6 +13,7 @@ use ipc::parent_session::ParentToSession;
 use ipc::{Generation, LinkError, PeerId, Role};
 
 use super::{Outcome, Supervisor, tell, tell_all};
+use crate::edit::{FileError, Replacement};
 use crate::engine::{ANSWER_WITHIN, Phase};
 use crate::plan::{Internal, Plan};
 use crate::sockets::Peer;
@@ -24,8 +25,24 @@ const ALL: [Role; 3] = [Role::Rde, Role::Control, Role::Session];
 pub(super) struct Pending {
     plan: Plan,
     peers: HashMap<IpAddr, Peer>,
+    /// What the configuration file becomes, where it is not the file that was read.
+    file: Option<Replacement>,
     /// Who has not answered.
     waiting: Vec<Role>,
+}
+
+/// Why a configuration was not put in force. All is as before then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotInForce {
+    /// An engine can't use it, or the system does not let us.
+    #[error("{0}")]
+    Refused(String),
+    /// An engine ended before it had answered.
+    #[error("{} ended meanwhile", .0.name())]
+    Ended(Role),
+    /// The configuration file can't be replaced.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Supervisor {
@@ -35,24 +52,34 @@ impl Supervisor {
         all_run && self.pending.is_none() && !self.reloading && !self.stopping
     }
 
+    /// Whether another configuration is on its way.
+    pub(crate) fn is_reloading(&self) -> bool {
+        self.pending.is_some() || self.reloading
+    }
+
     /// Asks the engines whether they can use `plan`, and has them use it if they can: how that ends is
-    /// [told](Self::take_reloaded) later.
+    /// [told](Self::take_reloaded) later. Before they do, the configuration file becomes `file`.
     ///
     /// # Errors
     /// Where the plan does not fit into messages.
-    pub(crate) fn begin_reload(&mut self, plan: Plan, peers: HashMap<IpAddr, Peer>) -> Result<(), LinkError> {
+    pub(crate) fn begin_reload(
+        &mut self,
+        plan: Plan,
+        peers: HashMap<IpAddr, Peer>,
+        file: Option<Replacement>,
+    ) -> Result<(), LinkError> {
         let (session, rde, control) = (plan.for_session()?, plan.for_rde()?, plan.for_control()?);
         tell_all(&mut self.session, session);
         tell_all(&mut self.rde, rde);
         tell_all(&mut self.control, control);
         let by = Instant::now() + ANSWER_WITHIN;
         ALL.iter().for_each(|role| self.set_deadline(*role, Some(by)));
-        self.pending = Some(Pending { plan, peers, waiting: ALL.to_vec() });
+        self.pending = Some(Pending { plan, peers, file, waiting: ALL.to_vec() });
         Ok(())
     }
 
     /// How a reload ended that was begun; once.
-    pub(crate) fn take_reloaded(&mut self) -> Option<Result<(), String>> {
+    pub(crate) fn take_reloaded(&mut self) -> Option<Result<(), NotInForce>> {
         self.reloaded.take()
     }
 
@@ -95,10 +122,9 @@ impl Supervisor {
     }
 
     fn put_in_force(&mut self, pending: Pending) -> Outcome {
-        let generation = pending.plan.generation;
-        if let Err(error) = self.sockets.change(pending.peers) {
-            self.abort(generation);
-            self.reloaded = Some(Err(error.to_string()));
+        if let Err(error) = self.change_files_and_keys(pending.peers, pending.file) {
+            self.abort(pending.plan.generation);
+            self.reloaded = Some(Err(error));
             return Outcome::Fine;
         }
         self.retired = self.plan.not_in(&pending.plan);
@@ -110,6 +136,22 @@ impl Supervisor {
         self.advance()
     }
 
+    /// The last steps that can fail. What is done is undone then.
+    fn change_files_and_keys(
+        &mut self,
+        peers: HashMap<IpAddr, Peer>,
+        file: Option<Replacement>,
+    ) -> Result<(), NotInForce> {
+        let before = self.sockets.change(peers).map_err(|error| NotInForce::Refused(error.to_string()))?;
+        let published = file.map_or(Ok(()), Replacement::publish);
+        if published.is_err()
+            && let Err(error) = self.sockets.change(before)
+        {
+            tracing::error!(%error, "cannot set the keys of before again");
+        }
+        Ok(published?)
+    }
+
     /// All engines use what is in force.
     pub(super) fn reload_is_done(&mut self) {
         self.reloading = false;
@@ -118,7 +160,7 @@ impl Supervisor {
     }
 
     /// What the engines are asked about is forgotten; `false`: they are not asked about anything.
-    pub(super) fn reload_fails(&mut self, why: impl FnOnce() -> String) -> bool {
+    pub(super) fn reload_fails(&mut self, why: impl FnOnce() -> NotInForce) -> bool {
         let Some(pending) = self.pending.take() else { return false };
         self.abort(pending.plan.generation);
         self.reloaded = Some(Err(why()));

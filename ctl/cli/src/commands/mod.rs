@@ -4,6 +4,7 @@ mod daemon;
 mod errors;
 mod inject;
 mod neighbor;
+mod neighbor_change;
 mod rib;
 mod routes;
 

@@ -11,7 +11,7 @@ use grpc::v1::{
 };
 
 use crate::args::{NeighborAction, NeighborArgs};
-use crate::commands::errors;
+use crate::commands::{errors, neighbor_change};
 use crate::connect::{Connection, MAX_ANSWER};
 use crate::error::CliError;
 use crate::output::table::{Cell, Column, Paint, Row, Table};
@@ -21,7 +21,7 @@ use crate::output::{Out, json, text};
 pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
     if args.address.is_none() && args.action.is_some() {
         return Err(CliError::Usage(
-            "which neighbor? rustbgpctl neighbor ADDR enable|disable|drain|undrain|errors|softreset"
+            "which neighbor? rustbgpctl neighbor ADDR add|delete|enable|disable|drain|undrain|errors|softreset"
                 .to_owned(),
         ));
     }
@@ -40,6 +40,8 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
             let request = GetNeighborStateRequest { address: address.to_string() };
             print_one(&client.get_neighbor_state(request).await?.into_inner(), out)
         }
+        Some(NeighborAction::Add(args)) => neighbor_change::add(&mut client, address, *args, out).await,
+        Some(NeighborAction::Delete) => neighbor_change::delete(&mut client, address, out).await,
         Some(NeighborAction::Enable) => enable(&mut client, address, out).await,
         Some(NeighborAction::Disable { reason }) => {
             let request =

@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) neighbors: Vec<NeighborState>,
+    pub(crate) added: Vec<NeighborConfig>,
     pub(crate) routes: Vec<Route>,
     pub(crate) health: HealthResponse,
     pub(crate) lists: Vec<(&'static str, ListRoutesRequest)>,
@@ -188,6 +189,22 @@ impl NeighborService for Api {
         found
             .map(Response::new)
             .ok_or_else(|| Status::not_found("there is no neighbor; did you mean 192.0.2.1?"))
+    }
+
+    async fn add_neighbor(
+        &self,
+        request: Request<AddNeighborRequest>,
+    ) -> Result<Response<AddNeighborResponse>, Status> {
+        self.world().added.extend(request.into_inner().config);
+        Ok(Response::new(AddNeighborResponse {}))
+    }
+
+    async fn delete_neighbor(
+        &self,
+        request: Request<DeleteNeighborRequest>,
+    ) -> Result<Response<DeleteNeighborResponse>, Status> {
+        self.world().done.push(format!("delete {}", request.into_inner().address));
+        Ok(Response::new(DeleteNeighborResponse {}))
     }
 
     async fn enable_neighbor(

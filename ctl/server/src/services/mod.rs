@@ -4,6 +4,7 @@ mod control;
 mod global;
 mod injection;
 mod neighbor;
+mod neighbor_config;
 mod peer_group;
 mod policy;
 mod rib;

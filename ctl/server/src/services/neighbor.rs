@@ -15,12 +15,14 @@ use grpc::v1::{
 };
 use ipc::config::ControlPeer;
 use ipc::control_rde::{ControlToRde, RdeToControl, SoftResetError};
+use ipc::edit::Edit;
 use ipc::parent_control::Intent;
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::convert;
 use crate::error::{invalid, not_yet};
+use crate::services::neighbor_config::new_neighbor;
 
 /// The longest shutdown communication, in octets (RFC 9003 §2).
 const MAX_REASON: usize = 255;
@@ -118,16 +120,20 @@ impl NeighborService for Neighbor {
 
     async fn add_neighbor(
         &self,
-        _: Request<AddNeighborRequest>,
+        request: Request<AddNeighborRequest>,
     ) -> Result<Response<AddNeighborResponse>, Status> {
-        Err(not_yet("AddNeighbor"))
+        let new = new_neighbor(request.into_inner().config)?;
+        self.0.edits.make(Edit::AddNeighbor(Box::new(new))).await?;
+        Ok(Response::new(AddNeighborResponse {}))
     }
 
     async fn delete_neighbor(
         &self,
-        _: Request<DeleteNeighborRequest>,
+        request: Request<DeleteNeighborRequest>,
     ) -> Result<Response<DeleteNeighborResponse>, Status> {
-        Err(not_yet("DeleteNeighbor"))
+        let address = self.0.peer("address", &request.get_ref().address)?.address;
+        self.0.edits.make(Edit::DeleteNeighbor { address }).await?;
+        Ok(Response::new(DeleteNeighborResponse {}))
     }
 
     async fn soft_reset_in(

@@ -22,6 +22,7 @@ use ipc::control_rde::{
 use ipc::control_session::{
     Agreed, ControlToSession, FsmState, MessageCounts, Notified, PeerStatus, SessionToControl,
 };
+use ipc::edit::{Assembly, Edit, EditError};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
@@ -37,6 +38,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) intents: Vec<Intent>,
     pub(crate) refuse_intents: Option<IntentError>,
+    pub(crate) edits: Vec<Edit>,
+    pub(crate) refuse_edits: Option<EditError>,
     pub(crate) routes: BTreeMap<(IpNet, Option<PeerId>, u32), RouteView>,
     pub(crate) questions: Vec<(Table, RouteFilter, Option<Cursor>, u32)>,
     pub(crate) injected: Vec<InjectedRoute>,
@@ -177,7 +180,18 @@ impl Control {
         let parent_task = tokio::spawn({
             let (world, parent, change) = (Arc::clone(&world), parent.clone(), change.clone());
             async move {
+                let mut assembly = Assembly::default();
                 while let Ok(received) = rx.recv().await {
+                    if let ControlToParent::Edit(part) = &received.message
+                        && let Some((id, edit)) = assembly.take(part.clone()).unwrap()
+                    {
+                        let result = {
+                            let mut world = world.lock().unwrap();
+                            world.edits.push(edit);
+                            world.refuse_edits.clone().map_or(Ok(()), Err)
+                        };
+                        let _ = parent.send(&ParentToControl::EditReply { id, result }).await;
+                    }
                     if let ControlToParent::Intent { id, intent } = &received.message {
                         let result = {
                             let mut world = world.lock().unwrap();

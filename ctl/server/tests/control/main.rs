@@ -5,6 +5,7 @@
 mod harness;
 
 mod access;
+mod edits;
 mod injection;
 mod lifecycle;
 mod metrics;

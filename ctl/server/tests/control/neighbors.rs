@@ -125,21 +125,21 @@ async fn a_committed_configuration_replaces_the_view() {
 
 /// `google.rpc.Status` as a client library reads it.
 #[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
+pub(crate) struct RpcStatus {
     #[prost(int32, tag = "1")]
-    code: i32,
+    pub(crate) code: i32,
     #[prost(string, tag = "2")]
-    message: String,
+    pub(crate) message: String,
     #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
+    pub(crate) details: Vec<Any>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Any {
+pub(crate) struct Any {
     #[prost(string, tag = "1")]
-    type_url: String,
+    pub(crate) type_url: String,
     #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
+    pub(crate) value: Vec<u8>,
 }
 
 #[tokio::test]
@@ -262,6 +262,8 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
     let proto = include_str!("../../../../proto/grpc/rustbgpd.proto");
     let implemented = [
         "GetGlobal",
+        "AddNeighbor",
+        "DeleteNeighbor",
         "ListNeighbors",
         "GetNeighborState",
         "EnableNeighbor",

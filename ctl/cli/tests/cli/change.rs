@@ -1,0 +1,64 @@
+//! Commands that change the configuration.
+
+use grpc::v1::NeighborConfig;
+
+use crate::server::Daemon;
+
+#[test]
+fn a_neighbor_is_added_with_what_was_said_and_deleted() {
+    let daemon = Daemon::start();
+    assert_eq!(
+        daemon.ok(&["neighbor", "192.0.2.9", "add", "--asn", "65009"]),
+        "neighbor 192.0.2.9 (AS 65009) added and written to the configuration file\n"
+    );
+    let all = "neighbor 2001:db8::9 add --asn 4200000000 --description core --hold-time 30 --max-prefixes 5 \
+               --max-prefixes-out 6 --max-prefixes-action restart --max-prefixes-restart-minutes 7 \
+               --families ipv4_unicast,ipv6_unicast --peer-group g --remove-private-as all --ttl-security \
+               --role peer --role-strict --route-server-client --add-path-receive --add-path-send \
+               --add-path-send-max 3";
+    let args: Vec<&str> = all.split_whitespace().collect();
+    assert!(daemon.json(&args)["message"].as_str().unwrap().starts_with("neighbor 2001:db8::9"));
+    let plain =
+        NeighborConfig { address: "192.0.2.9".into(), remote_asn: 65009, ..NeighborConfig::default() };
+    let whole = NeighborConfig {
+        address: "2001:db8::9".into(),
+        remote_asn: 4_200_000_000,
+        description: "core".into(),
+        hold_time: 30,
+        max_prefixes: 5,
+        families: vec!["ipv4_unicast".into(), "ipv6_unicast".into()],
+        remove_private_as: "all".into(),
+        peer_group: "g".into(),
+        route_server_client: true,
+        add_path_receive: true,
+        add_path_send: true,
+        add_path_send_max: 3,
+        ttl_security: true,
+        role: "peer".into(),
+        role_strict: true,
+        max_prefixes_out: 6,
+        max_prefixes_action: "restart".into(),
+        max_prefixes_restart_minutes: 7,
+        ..NeighborConfig::default()
+    };
+    assert_eq!(daemon.world().added, [plain, whole]);
+    assert!(daemon.ok(&["neighbor", "192.0.2.9", "delete"]).contains("also from the configuration file"));
+    assert_eq!(daemon.world().done, ["delete 192.0.2.9"]);
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_the_daemon_is_asked() {
+    let daemon = Daemon::start();
+    for (args, says) in [
+        (&["neighbor", "192.0.2.9", "add"][..], "--asn"),
+        (&["neighbor", "add", "--asn", "1"], "which neighbor"),
+        (&["neighbor", "192.0.2.9", "add", "--asn", "0"], "0 is not in"),
+        (&["neighbor", "192.0.2.9", "add", "--asn", "1", "--hold-time", "2"], "2 is not in 3..=65535"),
+        (&["neighbor", "192.0.2.9", "add", "--asn", "1", "--add-path-send-max", "2"], "--add-path-send"),
+        (&["neighbor", "delete"], "which neighbor"),
+    ] {
+        let said = daemon.fails(2, args);
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+    assert!(daemon.world().added.is_empty() && daemon.world().done.is_empty());
+}

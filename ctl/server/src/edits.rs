@@ -1,0 +1,102 @@
+//! Changes of the configuration: control describes them, the parent makes and writes them, and answers when all engines use
+//! them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipc::QueryId;
+use ipc::channel::Sender;
+use ipc::edit::{Edit, EditError, MAX_EDIT, parts};
+use ipc::parent_control::ControlToParent;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+use crate::error;
+
+/// How long a change may take: each engine is asked, and others may be under way before it.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+type Answer = Result<(), EditError>;
+
+/// The way to the parent for changes of the configuration.
+#[derive(Debug)]
+pub(crate) struct Edits {
+    parent: Sender<ControlToParent>,
+    /// The parts of one change go without those of another between them.
+    sending: Arc<tokio::sync::Mutex<()>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    waiting: HashMap<QueryId, oneshot::Sender<Answer>>,
+}
+
+impl Edits {
+    /// Asks this parent.
+    pub(crate) fn new(parent: Sender<ControlToParent>) -> Edits {
+        Edits { parent, sending: Arc::default(), state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the change made: in force and in the file when this returns.
+    ///
+    /// # Errors
+    /// What the parent says, or UNAVAILABLE where it says nothing.
+    pub(crate) async fn make(&self, edit: Edit) -> Result<(), Status> {
+        let (client, answer) = oneshot::channel();
+        let id = {
+            let mut state = self.lock();
+            state.last += 1;
+            let id = QueryId(state.last);
+            state.waiting.insert(id, client);
+            id
+        };
+        let result = match self.send(id, &edit) {
+            Ok(()) => tokio::time::timeout(TIMEOUT, answer).await,
+            Err(status) => {
+                self.lock().waiting.remove(&id);
+                return Err(status);
+            }
+        };
+        self.lock().waiting.remove(&id);
+        match result {
+            Ok(Ok(result)) => result.map_err(error::of_edit),
+            Ok(Err(_)) => Err(error::unavailable("rustbgpd")),
+            Err(_) => Err(Status::deadline_exceeded(
+                "rustbgpd did not answer in time; the change may still be made",
+            )),
+        }
+    }
+
+    /// Sends all parts, also where the client goes away meanwhile.
+    fn send(&self, id: QueryId, edit: &Edit) -> Result<(), Status> {
+        let parts = parts(id, edit).ok_or_else(|| {
+            Status::invalid_argument(format!("the request is too large: it may have {MAX_EDIT} octets"))
+        })?;
+        let (parent, sending) = (self.parent.clone(), Arc::clone(&self.sending));
+        tokio::spawn(async move {
+            let _alone = sending.lock().await;
+            for part in parts {
+                // A link that fails is noticed by its reader, and control ends.
+                if parent.send(&ControlToParent::Edit(part)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Hands the parent's answer to the client that asked.
+    pub(crate) fn answered(&self, id: QueryId, result: Answer) {
+        // Nobody waits where the client is gone: the change is made all the same.
+        if let Some(client) = self.lock().waiting.remove(&id) {
+            let _ = client.send(result);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Neighbors as clients describe them, for the parent to write.
+
+use std::net::IpAddr;
+
+use grpc::v1;
+use ipc::edit::NewNeighbor;
+use tonic::Status;
+
+use crate::error::invalid;
+
+/// The address in `field`.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what is no address.
+pub(super) fn address(field: &str, text: &str) -> Result<IpAddr, Status> {
+    text.parse().map_err(|_| {
+        invalid(field, text, format!("{text:?} is not an IP address, such as 192.0.2.1 or 2001:db8::1"))
+    })
+}
+
+/// The neighbor of a request. Whether its values make sense is for the rules of the configuration file.
+///
+/// # Errors
+/// INVALID_ARGUMENT where it has no form that the parent could be asked about.
+pub(super) fn new_neighbor(config: Option<v1::NeighborConfig>) -> Result<NewNeighbor, Status> {
+    let config = config.ok_or_else(|| invalid("config", "", "is missing: it says which neighbor to add"))?;
+    let address = address("address", &config.address)?;
+    if config.md5 {
+        let why = "says that a key is set, and no key comes with it: give the neighbor a peer group that has one, or \
+                   set md5_password in the configuration file";
+        return Err(invalid("md5", true, why));
+    }
+    Ok(NewNeighbor {
+        address,
+        remote_asn: config.remote_asn,
+        description: text(config.description),
+        peer_group: text(config.peer_group),
+        families: config.families,
+        hold_time: number(config.hold_time),
+        max_prefixes: number(config.max_prefixes),
+        max_prefixes_out: number(config.max_prefixes_out),
+        max_prefixes_action: text(config.max_prefixes_action),
+        max_prefixes_restart_minutes: number(config.max_prefixes_restart_minutes),
+        remove_private_as: text(config.remove_private_as),
+        ttl_security: config.ttl_security,
+        role: text(config.role),
+        role_strict: config.role_strict,
+        route_server_client: config.route_server_client,
+        add_path_receive: config.add_path_receive,
+        add_path_send: config.add_path_send,
+        add_path_send_max: number(config.add_path_send_max),
+    })
+}
+
+/// What a field says that is empty where it says nothing.
+fn text(text: String) -> Option<String> {
+    Some(text).filter(|t| !t.is_empty())
+}
+
+/// What a field says that is 0 where it says nothing.
+fn number(number: u32) -> Option<u32> {
+    Some(number).filter(|n| *n > 0)
+}
