@@ -100,8 +100,9 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn span_of(config: &SessionPeer, epoch: u32) -> Span {
-    tracing::error_span!("peer", peer_addr = %config.address, asn = config.remote_asn, epoch)
+/// What log lines about a session say of it.
+fn span_of(address: IpAddr, asn: u32, epoch: u32) -> Span {
+    tracing::error_span!(parent: None, "peer", peer_addr = %address, asn, epoch)
 }
 
 impl Peer {
@@ -122,7 +123,7 @@ impl Peer {
             next_conn: 0,
             epochs: 0,
             removed: false,
-            span: span_of(&config, 0),
+            span: span_of(config.address, config.remote_asn, 0),
             disabled: config.shutdown,
             stats: Stats::default(),
             config,
@@ -229,7 +230,7 @@ impl Peer {
     pub(crate) fn configure(&self, config: SessionPeer, settings: fsm::Settings) {
         let old = {
             let state = &mut *self.state.borrow_mut();
-            state.span = span_of(&config, state.epochs);
+            state.span = span_of(config.address, config.remote_asn, state.epochs);
             std::mem::replace(&mut state.config, config.clone())
         };
         if old.revision != config.revision || old.min_ttl != config.min_ttl {
@@ -330,7 +331,7 @@ impl Peer {
         self.reporting.set(false);
         state.stats.since = Some(now());
         state.stats.connect_error.clear();
-        state.span = span_of(&state.config, state.epochs);
+        state.span = span_of(state.config.address, state.config.remote_asn, state.epochs);
         let _entered = state.span.enter();
         tracing::info!(
             hold_time = session.hold_time.seconds(),
@@ -534,5 +535,50 @@ fn count_sent(sent: &mut MessageCounts, kind: Kind) {
         Kind::Open => sent.open += 1,
         Kind::Keepalive => sent.keepalive += 1,
         Kind::Notification => sent.notification += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI32, Ordering};
+
+    use tracing::Subscriber;
+    use tracing::span::{Attributes, Id};
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+    use tracing_subscriber::registry::LookupSpan;
+
+    use super::*;
+
+    /// How many spans there are.
+    struct Open(Arc<AtomicI32>);
+
+    impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Open {
+        fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn on_close(&self, _: Id, _: Context<'_, S>) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A session begins while the span of the one before is entered. Its own must not be a part of that one, which
+    /// would be kept for as long, and with it all that came before.
+    #[test]
+    fn the_span_of_a_session_goes_with_it() {
+        let open = Arc::new(AtomicI32::new(0));
+        let subscriber = tracing_subscriber::registry().with(Open(Arc::clone(&open)));
+        tracing::subscriber::with_default(subscriber, || {
+            let address = IpAddr::from([192, 0, 2, 1]);
+            let mut current = span_of(address, 65001, 0);
+            for epoch in 1..=1000 {
+                let before = current.clone();
+                let _entered = before.enter();
+                current = span_of(address, 65001, epoch);
+            }
+            assert_eq!(open.load(Ordering::Relaxed), 1);
+        });
+        assert_eq!(open.load(Ordering::Relaxed), 0);
     }
 }
