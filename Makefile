@@ -55,7 +55,7 @@ bench:
 bench-full:
 	cargo build --release $(BINARIES) -p bgpbench
 	bench="target/release/bgpbench run --daemons $(DAEMONS) --size full --out $(FILE) --resume yes"
-	$$bench --scenarios $(NINE),churn-paced,churn-query --reps $(REPETITIONS)
+	$$bench --scenarios $(NINE),churn-paced,churn-query,idle-probe --reps $(REPETITIONS)
 	$$bench --scenarios flap
 	target/release/bgpbench report $(FILE) --markdown docs/BENCHMARKS.md
 

@@ -9,8 +9,10 @@ enum Against {
     Daemon(&'static str, &'static str),
     /// Another figure of ours.
     Own(&'static str, &'static str),
+    /// Nothing: the bar is a number of these.
+    Unit(&'static str),
 }
-use Against::{Daemon, Own};
+use Against::{Daemon, Own, Unit};
 
 const BIRD: Against = Daemon("bird", "BIRD");
 const FRR: Against = Daemon("frr", "FRR");
@@ -18,7 +20,7 @@ const FRR: Against = Daemon("frr", "FRR");
 pub struct Bar {
     what: &'static str,
     metric: &'static str,
-    /// At most this much of the other figure; at least, when `more` is better.
+    /// At most this much of what it is compared with; at least, when `more` is better.
     factor: f64,
     more: bool,
     against: Against,
@@ -49,6 +51,7 @@ pub fn of(scenario: &str) -> Vec<Bar> {
         "churn-query" => {
             vec![most("p99 with queries", "query_probe_p99_ms", 1.1, Own("probe_p99_ms", "without"))]
         }
+        "idle-probe" => vec![most("p99", "probe_p99_ms", 5.0, Unit("ms"))],
         "sessions" => vec![
             most("up", "established_s", 0.5, BIRD),
             memory(1.5),
@@ -63,19 +66,19 @@ pub fn of(scenario: &str) -> Vec<Bar> {
 impl Bar {
     /// The bar in words.
     pub fn text(&self) -> String {
-        let (sign, other) = (if self.more { "≥" } else { "≤" }, self.against.name());
-        if self.factor == 1.0 {
-            format!("{} {sign} {other}", self.what)
-        } else {
-            format!("{} {sign} {} x {other}", self.what, self.factor)
+        let sign = if self.more { "≥" } else { "≤" };
+        match self.against {
+            Daemon(_, other) | Own(_, other) if self.factor == 1.0 => format!("{} {sign} {other}", self.what),
+            _ => format!("{} {sign} {}", self.what, self.against.times(&self.factor.to_string())),
         }
     }
 
-    /// Ours in parts of what it is compared with, where both were measured.
+    /// Ours in parts of what it is compared with, where all was measured.
     fn ratio(&self, s: &Scenario) -> Option<f64> {
         match self.against {
             Daemon(d, _) => s.ratio(("ours", self.metric), (d, self.metric)),
             Own(metric, _) => s.ratio(("ours", self.metric), ("ours", metric)),
+            Unit(_) => s.median("ours", self.metric),
         }
     }
 }
@@ -83,7 +86,15 @@ impl Bar {
 impl Against {
     fn name(&self) -> &'static str {
         match self {
-            Daemon(_, name) | Own(_, name) => name,
+            Daemon(_, name) | Own(_, name) | Unit(name) => name,
+        }
+    }
+
+    /// So many times this.
+    fn times(&self, factor: &str) -> String {
+        match self {
+            Daemon(..) | Own(..) => format!("{factor} x {}", self.name()),
+            Unit(unit) => format!("{factor} {unit}"),
         }
     }
 }
@@ -103,10 +114,11 @@ pub fn verdict(s: &Scenario) -> String {
     let mut seen = 0;
     for b in &bars {
         match b.ratio(s) {
+            None if matches!(b.against, Unit(_)) => notes.push(format!("{} not measured", b.what)),
             None => notes.push(format!("{} not compared with {}", b.what, b.against.name())),
             Some(r) if (b.more && r < b.factor) || (!b.more && r > b.factor) => {
                 (missed, seen) = (true, seen + 1);
-                notes.push(format!("{} is {r:.2} x {}", b.what, b.against.name()));
+                notes.push(format!("{} is {}", b.what, b.against.times(&format!("{r:.2}"))));
             }
             Some(_) => seen += 1,
         }

@@ -1,19 +1,17 @@
 //! The churn scenarios: routes change, go and come back, while probes measure how long a change takes.
 
 use crate::engine::Engine;
+use crate::probes::Prober;
 use crate::query::Lister;
 use crate::run::{QUIET, Run, secs};
 use crate::usage;
-use bgpbench::bgp::{self, Attrs, HEADER, Prefix};
+use bgpbench::bgp::{self, HEADER};
 use bgpbench::table::{self, Group};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Prefixes kept for probes.
-pub const PROBES: u64 = 30_000;
-const PROBE_EVERY: Duration = Duration::from_millis(20);
 /// A 99th percentile wants some hundreds of probes; cycles are repeated until there are so many.
 const ENOUGH: usize = 300;
 /// The same for a leg of `churn-query`, of which there are two of each kind.
@@ -23,10 +21,6 @@ const LEAST_CYCLES: u32 = 4;
 const KEEPS_UP: f64 = 0.95;
 /// Withdrawn prefixes in one message of a paced stream: a millisecond's worth at 200,000 a second.
 const PACED_WITHDRAWALS: usize = 200;
-
-pub fn probe(k: u64) -> Prefix {
-    Prefix { bits: 11 << 56 | k << 40, len: 24, v6: false }
-}
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -118,12 +112,10 @@ impl Leg {
 }
 
 pub fn run(r: &mut Run, c: &Churn) -> Result<(), String> {
-    let mut p =
-        Prober { sent: vec![], next: Instant::now(), asn: r.plan.peers[2].asn, nh: r.plan.peers[2].addr };
-    r.e.stamp_arrivals(1).map_err(|e| format!("time stamps: {e}"))?;
+    let mut p = Prober::new(r)?;
     let until = Instant::now() + QUIET;
     r.turn("probing", 5 * QUIET, &mut p.during(&mut |_| Instant::now() >= until))?;
-    let quiet = 0..p.sent.len();
+    let quiet = 0..p.sent();
     let (cpu, busy, own, begin) = (r.cpu(), usage::machine_busy(), usage::own(), Instant::now());
     let (mut legs, mut queried, mut listed, mut listing) = (vec![], vec![], 0, 0.0);
     if c.kind == Kind::Queried {
@@ -142,12 +134,7 @@ pub fn run(r: &mut Run, c: &Churn) -> Result<(), String> {
     let window = secs(begin, Instant::now());
     let (spent, own) = (r.cpu() - cpu, usage::own() - own);
     let busy = usage::machine_busy() - busy;
-    let all = p.sent.len();
-    let _ = r.turn("last probes", 5 * QUIET, &mut |e| e.peers[1].rx.probes.len() >= all);
-    let seen = r.e.peers[1].rx.probes.len();
-    if seen != all {
-        return Err(format!("{seen} of {all} probes arrived"));
-    }
+    p.finish(r)?;
     let (have, want) = (r.e.peers[1].rx.present.count, r.plan.peers[1].expects);
     if want.is_some_and(|w| w != have) {
         return Err(format!("{have} prefixes at the end, expected {want:?}"));
@@ -187,9 +174,9 @@ pub fn run(r: &mut Run, c: &Churn) -> Result<(), String> {
 
 /// Cycles until so many probes were sent.
 fn leg(r: &mut Run, c: &Churn, p: &mut Prober, probes: usize) -> Result<Leg, String> {
-    let (n, limit, from, begin) = (c.prefixes, r.o.limit, p.sent.len(), Instant::now());
+    let (n, limit, from, begin) = (c.prefixes, r.o.limit, p.sent(), Instant::now());
     let (mut cycles, mut phases) = (0, [0.0; 3]);
-    while cycles < LEAST_CYCLES || p.sent.len() - from < probes {
+    while cycles < LEAST_CYCLES || p.sent() - from < probes {
         for (k, (phase, stream)) in phases.iter_mut().zip(&c.streams).enumerate() {
             r.e.peers[1].rx.touched.clear();
             let t0 = Instant::now();
@@ -219,55 +206,5 @@ fn leg(r: &mut Run, c: &Churn, p: &mut Prober, probes: usize) -> Result<Leg, Str
         }
     }
     let window = secs(begin, Instant::now());
-    Ok(Leg { cycles, changes: (3 * n * cycles) as f64, phases, window, probes: from..p.sent.len() })
-}
-
-/// Peer 2 announces a fresh prefix every 20 ms; peer 1 notes its arrival.
-struct Prober {
-    sent: Vec<Instant>,
-    next: Instant,
-    asn: u32,
-    nh: IpAddr,
-}
-
-impl Prober {
-    fn during<'a>(
-        &'a mut self,
-        done: &'a mut dyn FnMut(&mut Engine) -> bool,
-    ) -> impl FnMut(&mut Engine) -> bool + 'a {
-        move |e| {
-            let now = Instant::now();
-            if now >= self.next && self.sent.len() < PROBES as usize {
-                self.next = (self.next + PROBE_EVERY).max(now);
-                let a = Attrs { path: vec![64496], ..Attrs::default() };
-                let mut b = Vec::new();
-                bgp::announce(&mut b, self.asn, self.nh, &a, &[probe(self.sent.len() as u64)]);
-                self.sent.push(Instant::now());
-                e.send(2, Arc::new(b));
-            }
-            done(e)
-        }
-    }
-
-    /// Notes the latencies of these probes; returns the 99th percentile.
-    fn report(&self, r: &mut Run, ranges: &[Range<usize>], name: &str) -> Option<f64> {
-        let mut ms: Vec<f64> = r.e.peers[1]
-            .rx
-            .probes
-            .iter()
-            .filter(|(k, _)| ranges.iter().any(|r| r.contains(&(*k as usize))))
-            .map(|&(k, t)| secs(self.sent[k as usize], t) * 1e3)
-            .collect();
-        ms.sort_by(f64::total_cmp);
-        r.note(&format!("{name}s_sent"), ranges.iter().map(|r| r.len()).sum::<usize>());
-        r.note(&format!("{name}s_seen"), ms.len());
-        let at = |q: f64| {
-            let n = ((ms.len() as f64 * q).ceil() as usize).max(1);
-            ms.get(n - 1).copied()
-        };
-        for (k, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
-            r.note(&format!("{name}_{k}_ms"), at(q));
-        }
-        at(0.99)
-    }
+    Ok(Leg { cycles, changes: (3 * n * cycles) as f64, phases, window, probes: from..p.sent() })
 }

@@ -72,6 +72,9 @@ fn a_bar_that_is_not_reached_is_named() {
         ("churn-query", own(1.0, 1.0), &none, own(1.0, 1.2), "**no**: p99 with queries is 1.20 x without"),
         ("flap", flap(500.0), &none, flap(109.0), "yes"),
         ("flap", flap(100.0), &none, flap(111.0), "**no**: memory at the end is 1.11 x at first"),
+        ("idle-probe", churn(1.0, 0.1), &none, churn(1.0, 5.0), "yes"),
+        ("idle-probe", churn(1.0, 9.0), &none, churn(1.0, 5.5), "**no**: p99 is 5.50 ms"),
+        ("idle-probe", churn(1.0, 9.0), &none, json!({}), "?: p99 not measured"),
         (
             "restart",
             json!({"established_s": 1.0}),
@@ -88,6 +91,15 @@ fn a_bar_that_is_not_reached_is_named() {
         }
         assert_eq!(row(&runs, scenario).last().unwrap(), says, "{scenario}");
     }
+}
+
+#[test]
+fn bars_are_written_as_what_they_are() {
+    let one = |scenario: &str| row(&[run(scenario, "ours", 1, json!({}))], scenario);
+    let bar = |scenario: &str| one(scenario).iter().rev().nth(1).cloned().unwrap();
+    assert_eq!(bar("churn"), "changes/s ≥ 1.2 x BIRD, p99 ≤ BIRD");
+    assert_eq!(bar("flap"), "memory at the end ≤ 1.1 x at first");
+    assert_eq!(bar("idle-probe"), "p99 ≤ 5 ms");
 }
 
 #[test]

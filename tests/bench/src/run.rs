@@ -5,7 +5,7 @@ use crate::engine::{Engine, State};
 use crate::net::{self, DUT4, DUT6, Net};
 use crate::scenario::{After, Options, Plan};
 use crate::usage::{self, Usage, Watch};
-use crate::{churn, flap};
+use crate::{churn, flap, probes};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,6 +154,7 @@ impl<'a> Run<'a> {
                 self.note("settled_pss_mb", u.pss_mb);
             }
             After::Churn(c) => churn::run(self, c)?,
+            After::Probes(n) => probes::run(self, *n)?,
             After::Flap(gone) => flap::run(self, gone)?,
         }
         let peak = self.watch.peak();
