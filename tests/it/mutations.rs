@@ -2,7 +2,8 @@
 //! and no engine ends.
 //!
 //! The generator is seeded: a failure comes again. `RUSTBGPD_LAB_MUTATIONS` is the number of messages, where it shall be
-//! another one than what a run of all tests has time for.
+//! another one than what a run of all tests has time for; the test prints how many sessions they took and what became
+//! of the engines' memory.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -118,6 +119,8 @@ fn mutated(random: &mut Random, originals: &[Vec<u8>]) -> Vec<u8> {
 struct Mutator {
     n: u8,
     stream: Option<TcpStream>,
+    /// How many sessions it has had.
+    sessions: u64,
 }
 
 impl Mutator {
@@ -132,6 +135,7 @@ impl Mutator {
             let stream = speaker.stream()?;
             stream.set_nonblocking(true)?;
             self.stream = Some(stream);
+            self.sessions += 1;
         }
         let Some(stream) = &mut self.stream else { return Ok(false) };
         match stream.write_all(octets) {
@@ -155,13 +159,6 @@ fn is_open(stream: &mut TcpStream) -> bool {
             Err(e) => return e.kind() == ErrorKind::WouldBlock,
         }
     }
-}
-
-/// Memory of an engine, in KiB.
-fn resident(daemon: &mut Rustbgpd, role: &str) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.engine(role)?))?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
-    Ok(line.split_whitespace().nth(1).unwrap_or_default().parse()?)
 }
 
 const ENGINES: [&str; 3] = ["session", "rde", "control"];
@@ -206,7 +203,8 @@ fn nobody_notices_what_others_send() -> Result<()> {
         let before = engines(&mut daemon)?;
 
         let (mut random, originals) = (Random(0x6f64_6e61_7262_6779), originals());
-        let mut mutators: Vec<Mutator> = (1..=MUTATORS).map(|n| Mutator { n, stream: None }).collect();
+        let mut mutators: Vec<Mutator> =
+            (1..=MUTATORS).map(|n| Mutator { n, stream: None, sessions: 0 }).collect();
         let (mut sent, mut settled, mut spoke) = (0u64, None, Instant::now());
         while sent < count {
             for mutator in &mut mutators {
@@ -223,7 +221,7 @@ fn nobody_notices_what_others_send() -> Result<()> {
             if settled.is_none() && sent * 5 > count {
                 let mut sizes = [0; 3];
                 for (size, role) in sizes.iter_mut().zip(ENGINES) {
-                    *size = resident(&mut daemon, role)?;
+                    *size = daemon.resident(role)?;
                 }
                 settled = Some(sizes);
             }
@@ -236,8 +234,11 @@ fn nobody_notices_what_others_send() -> Result<()> {
         }
         assert!(bird.established(Pairs::ours(BIRD))?);
         assert!(daemon.best("10.200.0.0/24")?.is_some());
+        let sessions: u64 = mutators.iter().map(|m| m.sessions).sum();
+        println!("{sent} messages in {sessions} sessions");
         for (size, role) in settled.unwrap_or_default().into_iter().zip(ENGINES) {
-            let now = resident(&mut daemon, role)?;
+            let now = daemon.resident(role)?;
+            println!("{role}: {size} KiB after a fifth of them, {now} KiB at the end");
             assert!(now < size + GROWTH, "{role} has grown from {size} to {now} KiB");
         }
         // The others may still come and say something that makes sense.

@@ -177,6 +177,16 @@ impl Rustbgpd {
         })
     }
 
+    /// Memory of an engine now (RSS), in KiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resident(&mut self, role: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.engine(role)?))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
+        Ok(line.split_whitespace().nth(1).unwrap_or_default().parse()?)
+    }
+
     /// Runs `rustbgpctl` with these arguments; it must succeed.
     ///
     /// # Errors
