@@ -136,6 +136,20 @@ fn what_breaks_the_rules_is_answered_with_the_right_notification() -> Result<()>
     })
 }
 
+#[test]
+fn rfc6286_2_2_who_has_our_identifier_inside_our_as_is_refused() -> Result<()> {
+    Lab::run(|lab| {
+        let pairs = Pairs::new(lab, &[1])?;
+        let neighbor = Neighbor::new(&Pairs::theirs(1).to_string(), US).set("passive", true);
+        let _daemon = Rustbgpd::start(&pairs.us, &Rustbgpd::configuration(US, "10.0.0.1", &[neighbor]))?;
+        let mut speaker = speaker(&pairs, 1, After::Connect)?;
+        speaker.send(&bgp::open(US, 90, [10, 0, 0, 1], false))?;
+        let answer = speaker.farewell(30)?.and_then(|message| message.notification());
+        assert_eq!(answer, Some((2, 3)));
+        Ok(())
+    })
+}
+
 /// RFC 7606: the session stays, the route does not get in.
 #[test]
 fn malformed_attributes_withdraw_a_route_and_keep_the_session() -> Result<()> {

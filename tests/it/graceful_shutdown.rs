@@ -66,8 +66,9 @@ impl Other {
     }
 }
 
+/// Whether it has the community; OpenBGPD has a word for it.
 fn is_going(seen: &Seen) -> bool {
-    seen.communities.iter().any(|c| c == GRACEFUL_SHUTDOWN)
+    seen.communities.iter().any(|c| c == GRACEFUL_SHUTDOWN || c == "GRACEFUL_SHUTDOWN")
 }
 
 /// Waits until our best route is the one of this neighbor.
@@ -163,5 +164,42 @@ fn rfc8326_4_1_the_community_counts_nothing_where_it_is_not_wanted() -> Result<(
             Ok(us.received(first.address, GOING)?.is_some() && us.received(second.address, GOING)?.is_some())
         })?;
         best_is_of(&us, GOING, &first)
+    })
+}
+
+/// Each of the others: its routes with the community are our last choice, and it is told of ours while it is drained.
+#[test]
+fn rfc8326_4_with_frr_openbgpd_and_gobgp() -> Result<()> {
+    Lab::run(|lab| {
+        let host = lab.host("us")?;
+        let others = [
+            (Kind::Frr, "10.0.1.2", 65002, "10.84.1.0/24"),
+            (Kind::OpenBgpd, "10.0.2.2", 65003, "10.84.2.0/24"),
+            (Kind::GoBgp, "10.0.3.2", 65004, "10.84.3.0/24"),
+        ];
+        let others = others.map(|(kind, address, asn, prefix)| {
+            let routes = vec![route(prefix, asn, &[GRACEFUL_SHUTDOWN])];
+            Ok((Other::start(lab, &host, kind, address, asn, routes)?, asn, prefix))
+        });
+        let others = others.into_iter().collect::<Result<Vec<_>>>()?;
+        let neighbors: Vec<Neighbor> =
+            others.iter().map(|(other, asn, _)| Neighbor::new(&other.address.to_string(), *asn)).collect();
+        let us = Rustbgpd::start(&host, &Rustbgpd::configuration(US, "10.0.1.1", &neighbors))?;
+        for (other, _, prefix) in &others {
+            us.wait_established(&[other.address])?;
+            let last_choice = |s: Seen| s.local_pref == Some(0) && is_going(&s);
+            wait("its route", 30, || Ok(us.best(prefix)?.is_some_and(last_choice)))
+                .map_err(|e| format!("{e}: {:?}", us.best(prefix)))?;
+        }
+        us.add(&route(OURS, US, &[]), "10.0.1.1".parse()?, "")?;
+        for (other, _, _) in &others {
+            other.expect("our route", OURS, |s| !is_going(s))?;
+            drain(&us, other, "drain")?;
+            other.expect("our route while it is drained", OURS, is_going)?;
+            drain(&us, other, "undrain")?;
+            other.expect("our route as before", OURS, |s| !is_going(s))?;
+            assert_eq!(us.neighbor(other.address)?.flaps, 0);
+        }
+        Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! End-to-end tests: the daemon among real BGP daemons, in network namespaces.
 
 mod add_path;
+mod communities;
 mod documents;
 mod faults;
 mod full_table;

@@ -292,3 +292,63 @@ fn rfc8212_without_a_policy_nothing_is_exchanged_with_another_as() -> Result<()>
         Ok(())
     })
 }
+
+/// RFC 9072 §2: an OPEN with more than 255 octets of parameters.
+#[test]
+fn rfc9072_2_more_capabilities_than_an_ordinary_open_holds() -> Result<()> {
+    Lab::run(|lab| {
+        let pairs = Pairs::new(lab, &[1])?;
+        let us = start(&pairs, &[neighbor(1)])?;
+        // Two that nobody knows, and what makes the session.
+        let unknown = |code| [&[code, 250][..], &[0; 250]].concat();
+        let known = [&[1, 4, 0, 1, 0, 1, 65, 4][..], &PEER.to_be_bytes()].concat();
+        let capabilities = [unknown(238), unknown(239), known].concat();
+        let len = u16::try_from(capabilities.len())?;
+        let parameters = [&[2][..], &len.to_be_bytes(), &capabilities].concat();
+        let fixed =
+            [&[4], u16::try_from(PEER)?.to_be_bytes().as_slice(), &[0, 90], &ID, &[255, 255]].concat();
+        let open = [fixed, (len + 3).to_be_bytes().to_vec(), parameters].concat();
+        let mut speaker = Speaker::connect(&pairs.peer, Pairs::port(1))?;
+        speaker.send(&message(bgp::OPEN, &open)?)?;
+        speaker.expect(bgp::OPEN)?;
+        speaker.send(&bgp::keepalive())?;
+        us.wait_established(&[Pairs::theirs(1)])?;
+        // The last of its capabilities counts: the path has numbers of four octets.
+        speaker.send(&update(1, &path(&[PEER, FAR]), Pairs::theirs(1), &[])?)?;
+        wait_received(&us, 1, 1)?;
+        let seen = us.received(Pairs::theirs(1), "10.1.0.0/16")?;
+        assert_eq!(seen.map(|s| s.as_path), Some(vec![PEER, FAR]));
+        Ok(())
+    })
+}
+
+/// RFC 4271 §9.1.2.2 (c): MED is compared between routes of one AS, and between all by option.
+#[test]
+fn med_is_compared_between_ases_by_option() -> Result<()> {
+    const ANOTHER: u32 = 65003;
+    for always in [false, true] {
+        Lab::run(|lab| {
+            let pairs = Pairs::new(lab, &[1, 2])?;
+            let neighbors = [neighbor(1), neighbor(2).set("remote_asn", ANOTHER)];
+            let config = Rustbgpd::configuration(US, "10.0.0.1", &neighbors).replacen(
+                "\n\n",
+                &format!("\nmed_always_compare = {always}\n\n"),
+                1,
+            );
+            let us = Rustbgpd::start(&pairs.us, &config)?;
+            let establish =
+                |n: u8, asn| Speaker::establish(&pairs.peer, Pairs::port(n), asn, 90, [10, 0, 0, n]);
+            let mut speakers = [(1, PEER, establish(1, PEER)?), (2, ANOTHER, establish(2, ANOTHER)?)];
+            for (n, asn, speaker) in &mut speakers {
+                // The first one's identifier is lower, its MED is higher.
+                let med = attribute(0x80, 4, &(30 - 10 * u32::from(*n)).to_be_bytes());
+                speaker.send(&update(1, &path(&[*asn]), Pairs::theirs(*n), &med)?)?;
+                wait_received(&us, *n, 1)?;
+            }
+            let best = us.best("10.1.0.0/16")?.map(|seen| seen.as_path);
+            assert_eq!(best, Some(vec![if always { ANOTHER } else { PEER }]));
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,8 +1,8 @@
-//! Roles and route leaks (RFC 9234): with BIRD and FRR as provider, customer, lateral peer and route server at
+//! Roles and route leaks (RFC 9234): with BIRD, FRR and OpenBGPD as provider, customer, lateral peer and route server at
 //! once, and octet by octet with a speaker.
 
 use bgpbench::bgp;
-use lab::peers::{Bird, Frr, Session, Setup};
+use lab::peers::{Bird, Frr, OpenBgpd, Session, Setup};
 use lab::{Lab, Message, Neighbor, Origin, Pairs, Result, Route, Rustbgpd, Speaker, wait};
 
 const US: u32 = 65001;
@@ -32,6 +32,7 @@ const OUR_ROUTE: &str = "10.61.0.0/24";
 enum Other {
     Bird(Bird),
     Frr(Frr),
+    OpenBgpd(OpenBgpd),
 }
 
 impl Other {
@@ -50,6 +51,13 @@ impl Other {
                 let paths = all["paths"].as_array().cloned().unwrap_or_default();
                 let of_us = paths.iter().find(|p| p["peer"]["peerId"] == Pairs::ours(pair).to_string());
                 Ok(of_us.map(|p| p["otc"].as_u64().and_then(|n| u32::try_from(n).ok())))
+            }
+            Other::OpenBgpd(daemon) => {
+                let all =
+                    daemon.ask(&format!("show rib detail in neighbor {} {prefix}", Pairs::ours(pair)))?;
+                let mark = all.lines().find_map(|line| line.trim().strip_prefix("OTC: "));
+                let mark = mark.map(str::parse).transpose()?;
+                Ok(all.contains("BGP routing table entry").then_some(mark))
             }
         }
     }
@@ -184,6 +192,11 @@ fn rfc9234_roles_and_marks_with_bird() -> Result<()> {
 #[test]
 fn rfc9234_roles_and_marks_with_frr() -> Result<()> {
     roles(|host, setup| Ok(Other::Frr(Frr::start(host, setup)?)))
+}
+
+#[test]
+fn rfc9234_roles_and_marks_with_openbgpd() -> Result<()> {
+    roles(|host, setup| Ok(Other::OpenBgpd(OpenBgpd::start(host, setup)?)))
 }
 
 /// An OPEN with these roles.

@@ -37,6 +37,8 @@ pub struct Session {
     pub extended_next_hop: bool,
     /// Several paths of a prefix both ways (RFC 7911), and everything is passed on.
     pub add_path: bool,
+    /// It offers enhanced route refresh (RFC 7313). OpenBGPD; FRR and BIRD always do, GoBGP does not have it.
+    pub enhanced_refresh: bool,
     /// Graceful restart: for how many seconds the daemon asks others to keep its routes while it is away. FRR, BIRD
     /// and GoBGP; OpenBGPD asks for nothing, and keeps those of others.
     pub restart_time: Option<u16>,
@@ -46,7 +48,8 @@ pub struct Session {
     pub passive: bool,
     /// It passes on what it has from other sessions. BIRD; the others always do.
     pub transit: bool,
-    /// Its role towards the daemon under test (RFC 9234), and whether it insists on one. BIRD and FRR.
+    /// Its role towards the daemon under test (RFC 9234), and whether it insists on one. BIRD, FRR and
+    /// OpenBGPD.
     pub role: Option<(&'static str, bool)>,
 }
 
@@ -67,6 +70,7 @@ impl Session {
             route_server: false,
             extended_next_hop: false,
             add_path: false,
+            enhanced_refresh: false,
             restart_time: None,
             long_lived: None,
             passive: false,
@@ -96,6 +100,12 @@ impl Session {
     /// With several paths of a prefix both ways.
     pub fn add_path(mut self) -> Self {
         self.add_path = true;
+        self
+    }
+
+    /// With enhanced route refresh.
+    pub fn enhanced_refresh(mut self) -> Self {
+        self.enhanced_refresh = true;
         self
     }
 

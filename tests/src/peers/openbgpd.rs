@@ -31,7 +31,11 @@ impl OpenBgpd {
         Ok(OpenBgpd { process })
     }
 
-    fn ask(&self, command: &str) -> Result<String> {
+    /// Asks its `bgpctl`.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn ask(&self, command: &str) -> Result<String> {
         let argv: Vec<&str> = ["bgpctl", "-s", SOCKET].into_iter().chain(command.split(' ')).collect();
         self.process.host().run(&argv)
     }
@@ -124,6 +128,12 @@ fn neighbor(s: &Session) -> String {
     }
     if s.add_path {
         text.push_str("  announce add-path recv yes\n  announce add-path send all\n");
+    }
+    if s.enhanced_refresh {
+        text.push_str("  announce enhanced refresh yes\n");
+    }
+    if let Some((name, strict)) = s.role {
+        text.push_str(&format!("  announce policy {name}{}\n", if strict { " enforce" } else { "" }));
     }
     if s.ttl_security {
         text.push_str("  ttl-security yes\n");
