@@ -274,3 +274,8 @@ fn rfc9494_bird_keeps_our_routes_for_longer() -> Result<()> {
 fn rfc9494_frr_keeps_our_routes_for_longer() -> Result<()> {
     our_routes_are_kept_for_longer(Kind::Frr)
 }
+
+#[test]
+fn rfc9494_gobgp_keeps_our_routes_for_longer() -> Result<()> {
+    our_routes_are_kept_for_longer(Kind::GoBgp)
+}
