@@ -128,8 +128,8 @@ pub struct RdePeer {
     pub allow_own_as: u8,
     /// Announcements to it leave at most every so many seconds (RFC 4271 §9.2.1.1); 0 = at once.
     pub advertisement_interval: u16,
-    /// An external peer without the policies that it must have: nothing is exchanged with it (RFC 8212).
-    pub policy_missing: bool,
+    /// An external peer that must have policies: without one, nothing is exchanged in its direction (RFC 8212).
+    pub policy_required: bool,
     /// Paths with an AS_SET are not taken (RFC 9774).
     pub reject_as_sets: bool,
     /// What happens to private AS numbers in paths that it is sent.

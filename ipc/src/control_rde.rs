@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
 use crate::errors::{FaultCount, PeerError};
+use crate::explain::{ExplainedPath, Question};
 use crate::ids::{PeerId, QueryId};
 
 /// Which table a query reads.
@@ -74,6 +75,8 @@ pub struct RouteView {
     pub best: bool,
     /// Its peer began anew and has not announced it again: RFC 4724 §4.2, RFC 7313 §4.
     pub stale: bool,
+    /// Its peer's import policy does not take it.
+    pub denied: bool,
     /// ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE.
     pub origin: u8,
     /// AS_PATH.
@@ -174,6 +177,15 @@ pub enum ControlToRde {
         /// Ask the peer for its routes as well (RFC 2918).
         ask: bool,
     },
+    /// Why things are as they are for a prefix. Answered by any number of `Explained`, the last one marked.
+    Explain {
+        /// Repeated in the answers.
+        id: QueryId,
+        /// What is asked.
+        question: Question,
+        /// About this prefix.
+        prefix: IpNet,
+    },
     /// The client does not want the rest.
     Cancel {
         /// Of this query.
@@ -264,6 +276,15 @@ pub enum RdeToControl {
         routes: Vec<RouteView>,
         /// Set on the last answer.
         end: Option<PageEnd>,
+    },
+    /// Why things are as they are: the paths of a prefix, the best one first.
+    Explained {
+        /// The question.
+        id: QueryId,
+        /// Some of the paths.
+        paths: Vec<ExplainedPath>,
+        /// Nothing follows.
+        last: bool,
     },
     /// Why there are none.
     Failed {

@@ -12,6 +12,7 @@ pub mod control_rde;
 pub mod control_session;
 pub mod edit;
 pub mod errors;
+pub mod explain;
 pub mod hello;
 pub mod ids;
 pub mod parent_control;

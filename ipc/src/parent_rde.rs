@@ -24,6 +24,9 @@ pub enum ParentToRde {
     },
     /// More peers of the staged configuration.
     StagePeers(Vec<RdePeer>),
+    /// More octets of the policies of the staged configuration: `policy::Staged` in postcard. None at all: there are no
+    /// policies.
+    StagePolicies(Vec<u8>),
     /// The staged configuration is whole: check it and answer `Staged` or `StageRefused`.
     StageEnd,
     /// Make what is staged the configuration.

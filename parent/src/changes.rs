@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use policy::Assignment;
+use policy::{Assigned, resolve};
 use serde::Serialize;
 
 use crate::config::{Config, MaxPrefixesAction, Neighbor};
@@ -25,6 +25,8 @@ macro_rules! unequal {
 pub(crate) enum Cost {
     /// The session goes on and notices nothing.
     Nothing,
+    /// The session goes on; its routes go through other policies, and what is different then is announced or withdrawn.
+    Reevaluation,
     /// The session ends with Cease/Other Configuration Change (RFC 4486 §4) and begins again.
     Reset,
 }
@@ -58,7 +60,8 @@ impl Changes {
         let after: BTreeMap<_, _> = effective.neighbors.iter().map(|n| (n.address, n)).collect();
         let both = before.iter().filter_map(|(address, b)| Some((*address, *b, *after.get(address)?)));
         let changed = both.filter_map(|(address, b, a)| {
-            let differences = differences(b, a);
+            let mut differences = differences(b, a);
+            differences.extend(policies_differ((running, b), (&effective, a)));
             let cost = differences.iter().map(|(_, cost)| *cost).max()?;
             Some(Changed { address, keys: differences.into_iter().map(|(key, _)| key).collect(), cost })
         });
@@ -73,7 +76,6 @@ impl Changes {
                 bmp => "bmp",
                 mrt => "mrt",
             )
-            .chain(policies_differ(running, new).then_some("policy"))
             .collect(),
         }
     }
@@ -104,6 +106,7 @@ impl Cost {
     fn name(self) -> &'static str {
         match self {
             Cost::Nothing => "the session goes on",
+            Cost::Reevaluation => "its routes are evaluated again",
             Cost::Reset => "the session is reset",
         }
     }
@@ -136,15 +139,27 @@ impl fmt::Display for Changes {
     }
 }
 
-/// Whether policies, or who has which, are not the same. Where they stand in the file does not count.
-fn policies_differ(running: &Config, new: &Config) -> bool {
-    let (a, b) = (&running.policy, &new.policy);
-    let used = |c: &Config| -> BTreeMap<IpAddr, [Assignment; 2]> {
-        let of = |n: &Neighbor| (n.address, [n.import_policy.clone(), n.export_policy.clone()]);
-        c.neighbors.iter().map(of).filter(|(_, used)| *used != <[Assignment; 2]>::default()).collect()
+/// The keys of policies that are not the same for a neighbor, wherever they are written, with what each costs. Where they
+/// stand in the file does not count.
+fn policies_differ<'c>(
+    (running, before): (&'c Config, &'c Neighbor),
+    (new, after): (&'c Config, &'c Neighbor),
+) -> impl Iterator<Item = (&'static str, Cost)> {
+    let of = |config: &Config, neighbor: &Neighbor| {
+        let global = &config.policy;
+        [(&neighbor.import_policy, &global.import), (&neighbor.export_policy, &global.export)]
+            .map(|(own, global)| resolve(own, None, global))
     };
-    let global = (&a.import, &a.export) == (&b.import, &b.export);
-    !(a.definitions.says_the_same(&b.definitions) && global && used(running) == used(new))
+    let pairs = of(running, before).into_iter().zip(of(new, after));
+    let required = new.global.ebgp_requires_policy && after.remote_asn != after.local_asn;
+    pairs.zip(["import_policy", "export_policy"]).filter_map(move |((b, a), key)| {
+        if running.policy.definitions.decides_alike(&b, &new.policy.definitions, &a) {
+            return None;
+        }
+        // Without a policy nothing was taken or sent: the routes are not there.
+        let began = required && (b == Assigned::None) != (a == Assigned::None);
+        Some((key, if began { Cost::Reset } else { Cost::Reevaluation }))
+    })
 }
 
 /// `new` with the running values of what only a restart changes.
@@ -224,7 +239,7 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         graceful_shutdown: _,
         add_path: _,
         advertisement_interval: _,
-        // Without effect in this version: see `policies_differ`.
+        // See `policies_differ`.
         import_policy: _,
         export_policy: _,
     } = before;
@@ -392,19 +407,53 @@ mod tests {
 
     /// Where policies stand in the file does not count; what they say and who has them does.
     #[test]
-    fn policies_are_told_to_differ_and_change_nothing() {
-        let file = |before: &str, med: u32, chain: &str| {
+    fn other_policies_cost_an_evaluation_where_they_are_used() {
+        let file = |before: &str, med: u32, set: &str, chain: &str| {
             config(&format!(
                 "{before}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\nimport_policy_chain = [{chain}]\n\
-                 [[policy.definitions.p.statements]]\naction = \"deny\"\nmatch_med_ge = {med}\n"
+                 [[neighbors]]\naddress = \"10.0.0.3\"\nremote_asn = 65003\n\
+                 [[policy.definitions.p.statements]]\naction = \"deny\"\nmatch_med_ge = {med}\n\
+                 match_prefix_set = \"s\"\n[policy.prefix_sets.s]\nprefixes = [\"{set}\"]\n\
+                 [[policy.definitions.q.statements]]\naction = \"deny\"\nmatch_med_ge = {med}\n"
             ))
         };
-        let running = file("", 1, "\"p\"");
-        assert_eq!(Changes::between(&running, &file("# moved\n\n", 1, "\"p\"")), Changes::default());
-        for other in [file("", 2, "\"p\""), file("", 1, "\"p\", \"p\""), file("", 1, "")] {
-            let changes = Changes::between(&running, &other);
-            assert!(changes.is_empty());
-            assert_eq!(changes.informational, ["policy"]);
+        let running = file("", 1, "10.0.0.0/8", "\"p\"");
+        assert_eq!(
+            Changes::between(&running, &file("# moved\n\n", 1, "10.0.0.0/8", "\"p\"")),
+            Changes::default()
+        );
+        for other in [
+            file("", 2, "10.0.0.0/8", "\"p\""),
+            file("", 1, "10.0.0.0/9", "\"p\""),
+            file("", 1, "10.0.0.0/8", "\"p\", \"p\""),
+            file("", 1, "10.0.0.0/8", ""),
+        ] {
+            assert_eq!(
+                Changes::between(&running, &other).to_string(),
+                "applied by reload:\n  ~ neighbor 10.0.0.2: import_policy (its routes are evaluated again)\n"
+            );
         }
+        // Nobody uses it.
+        let unused = file("", 1, "10.0.0.0/8", "");
+        assert_eq!(Changes::between(&unused, &file("", 5, "10.0.0.0/8", "")), Changes::default());
+    }
+
+    /// A peer that must have a policy has sent nothing that was kept before it has one.
+    #[test]
+    fn the_first_policy_of_a_peer_that_must_have_one_resets_it() {
+        let file = |neighbor: &str| {
+            let global = GLOBAL.replace("[global]\n", "[global]\nebgp_requires_policy = true\n");
+            let text = format!(
+                "{global}[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\n{neighbor}\n\
+                 [policy.definitions.p]\n[policy.definitions.q]\ndefault_action = \"deny\"\n"
+            );
+            from_text(Path::new("c.toml"), &text).unwrap().config
+        };
+        let (none, p, q) =
+            (file(""), file("import_policy_chain = [\"p\"]"), file("import_policy_chain = [\"q\"]"));
+        let cost = |a, b| Changes::between(a, b).changed.first().map(|c| c.cost);
+        assert_eq!(cost(&none, &p), Some(Cost::Reset));
+        assert_eq!(cost(&p, &none), Some(Cost::Reset));
+        assert_eq!(cost(&p, &q), Some(Cost::Reevaluation));
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::UNIX_EPOCH;
 
 use bgp::{Family, FamilySet, RemovePrivateAs};
-use ipc::channel::batches;
+use ipc::channel::{BATCH, batches};
 use ipc::config::{
     ControlGlobal, ControlPeer, OverLimit, PrefixLimits, RdeGlobal, RdePeer, SessionPeer, Speaker,
 };
@@ -15,6 +15,7 @@ use ipc::parent_control::ParentToControl;
 use ipc::parent_rde::ParentToRde;
 use ipc::parent_session::ParentToSession;
 use ipc::{Generation, LinkError, PeerId};
+use policy::{Assigned, Assignee, Staged, resolve};
 
 use crate::VERSION;
 use crate::changes::Changes;
@@ -30,6 +31,8 @@ pub(crate) struct Plan {
     control_global: ControlGlobal,
     session: Vec<SessionPeer>,
     rde: Vec<RdePeer>,
+    /// Policies for rde: a `Staged` in postcard, nothing where nobody has one.
+    policies: Vec<u8>,
     control: Vec<ControlPeer>,
     /// The identifier that was given last.
     last_id: PeerId,
@@ -44,6 +47,9 @@ pub(crate) enum PlanError {
     /// A neighbor does not fit into a message.
     #[error("neighbors: {0}")]
     Message(#[from] LinkError),
+    /// Policies have no form in which they can be sent.
+    #[error("policies: {0}")]
+    Policies(String),
 }
 
 /// The peer is in our own AS.
@@ -57,6 +63,17 @@ impl Plan {
         generation: Generation,
         restarted: Option<&Restarted>,
     ) -> Result<Plan, PlanError> {
+        let (mut plan, staged) = Plan::build(config, generation, restarted)?;
+        plan.seal(&staged)?;
+        Ok(plan)
+    }
+
+    /// The same without policies, and these apart, as names of peers may change.
+    fn build(
+        config: &Config,
+        generation: Generation,
+        restarted: Option<&Restarted>,
+    ) -> Result<(Plan, Staged), PlanError> {
         let speaker = Speaker { asn: config.global.asn, router_id: config.global.router_id };
         let mut plan = Plan {
             generation,
@@ -76,30 +93,42 @@ impl Plan {
             speaker,
             session: Vec::new(),
             rde: Vec::new(),
+            policies: Vec::new(),
             control: Vec::new(),
             last_id: PeerId(0),
         };
+        let mut staged = Staged { definitions: config.policy.definitions.clone(), peers: Vec::new() };
         for (n, neighbor) in config.neighbors.iter().enumerate() {
             let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
-            plan.add(id, &config.global, neighbor, restarted);
+            staged.peers.extend(plan.add(id, config, neighbor, restarted));
+        }
+        Ok((plan, staged))
+    }
+
+    fn seal(&mut self, staged: &Staged) -> Result<(), PlanError> {
+        // Policies that nobody has are without effect.
+        if !staged.peers.is_empty() {
+            self.policies = postcard::to_allocvec(staged).map_err(|e| PlanError::Policies(e.to_string()))?;
         }
         // What does not fit is found here, before an engine is started.
-        plan.for_session()?;
-        plan.for_rde()?;
-        plan.for_control()?;
-        Ok(plan)
+        self.for_session()?;
+        self.for_rde()?;
+        self.for_control()?;
+        Ok(())
     }
 
     /// The plan of `config` that follows this one. `changes` are what differs.
     pub(crate) fn next(&self, config: &Config, changes: &Changes) -> Result<Plan, PlanError> {
-        let mut plan = Plan::new(config, Generation(self.generation.0 + 1), None)?;
+        let (mut plan, mut staged) = Plan::build(config, Generation(self.generation.0 + 1), None)?;
         plan.control_global.started = self.control_global.started;
         let before: HashMap<IpAddr, &SessionPeer> = self.session.iter().map(|p| (p.address, p)).collect();
         let drained: HashSet<PeerId> = self.rde.iter().filter(|p| p.draining).map(|p| p.id).collect();
         let mut used: HashSet<PeerId> = self.session.iter().map(|p| p.id).collect();
         let mut candidate = self.last_id;
         let Plan { session, rde, control, last_id, .. } = &mut plan;
+        let mut names = HashMap::new();
         for ((session, rde), control) in session.iter_mut().zip(rde).zip(control) {
+            let first = session.id;
             let id = match before.get(&session.address) {
                 Some(before) => {
                     session.revision = before.revision + u32::from(changes.resets(session.address));
@@ -117,19 +146,39 @@ impl Plan {
                 }
             };
             (session.id, rde.id, control.id) = (id, id, id);
+            names.insert(first.0, id.0);
+        }
+        for assignee in &mut staged.peers {
+            assignee.peer = names.get(&assignee.peer).copied().unwrap_or(assignee.peer);
         }
         *last_id = candidate;
+        plan.seal(&staged)?;
         Ok(plan)
     }
 
-    fn add(&mut self, id: PeerId, global: &Global, neighbor: &Neighbor, restarted: Option<&Restarted>) {
+    /// Adds a neighbor; its policies, if it has some.
+    fn add(
+        &mut self,
+        id: PeerId,
+        config: &Config,
+        neighbor: &Neighbor,
+        restarted: Option<&Restarted>,
+    ) -> Option<Assignee> {
+        let global = &config.global;
+        let import = resolve(&neighbor.import_policy, None, &config.policy.import);
+        let export = resolve(&neighbor.export_policy, None, &config.policy.export);
+        let policy_missing =
+            policy_required(global, neighbor) && [&import, &export].contains(&&Assigned::None);
         let graceful = neighbor.graceful_restart.enabled && !neighbor.shutdown;
         let waiting = restarted.filter(|r| graceful && r.peers.contains(&neighbor.address));
         let restarted = waiting.map(|r| r.seconds_left);
         self.session.push(SessionPeer { restarted, ..session_peer(id, neighbor) });
         self.rde.push(RdePeer { awaited: waiting.is_some(), ..rde_peer(id, global, neighbor) });
-        self.control.push(control_peer(id, global, neighbor));
+        self.control.push(control_peer(id, neighbor, policy_missing));
         self.last_id = id;
+        let has_policies = (&import, &export) != (&Assigned::None, &Assigned::None);
+        let peer_group = neighbor.peer_group.clone();
+        has_policies.then_some(Assignee { peer: id.0, peer_group, import, export })
     }
 
     /// The engines have been told of the restart of the daemon. A restart of theirs is another matter.
@@ -206,8 +255,9 @@ impl Plan {
     /// What to stage with rde.
     pub(crate) fn for_rde(&self) -> Result<Vec<ParentToRde>, LinkError> {
         let begin = ParentToRde::StageBegin { generation: self.generation, global: self.rde_global.clone() };
-        let peers = batches(ipc::Role::Rde, self.rde.clone())?;
-        Ok(whole(begin, peers.into_iter().map(ParentToRde::StagePeers), ParentToRde::StageEnd))
+        let peers = batches(ipc::Role::Rde, self.rde.clone())?.into_iter().map(ParentToRde::StagePeers);
+        let pieces = self.policies.chunks(BATCH).map(|octets| ParentToRde::StagePolicies(octets.to_vec()));
+        Ok(whole(begin, peers.chain(pieces), ParentToRde::StageEnd))
     }
 
     /// What to stage with control.
@@ -284,8 +334,8 @@ fn prefix_limits(n: &Neighbor) -> PrefixLimits {
     }
 }
 
-/// An external neighbor has to have policies and has none (RFC 8212): in this version none has an effect.
-fn policy_missing(global: &Global, n: &Neighbor) -> bool {
+/// An external neighbor has to have policies (RFC 8212).
+fn policy_required(global: &Global, n: &Neighbor) -> bool {
     global.ebgp_requires_policy && n.remote_asn != n.local_asn
 }
 
@@ -302,7 +352,7 @@ fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
         enforce_first_as: n.enforce_first_as,
         allow_own_as: n.allow_own_as,
         advertisement_interval: n.advertisement_interval,
-        policy_missing: policy_missing(global, n),
+        policy_required: policy_required(global, n),
         reject_as_sets: global.reject_as_sets,
         remove_private_as: n.remove_private_as,
         default_originate: n.default_originate,
@@ -317,7 +367,7 @@ fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
     }
 }
 
-fn control_peer(id: PeerId, global: &Global, n: &Neighbor) -> ControlPeer {
+fn control_peer(id: PeerId, n: &Neighbor, policy_missing: bool) -> ControlPeer {
     ControlPeer {
         id,
         address: n.address,
@@ -338,7 +388,7 @@ fn control_peer(id: PeerId, global: &Global, n: &Neighbor) -> ControlPeer {
         add_path_receive: n.add_path.receive,
         add_path_send: n.add_path.send,
         add_path_send_max: n.add_path.send_max.unwrap_or(0),
-        policy_missing: policy_missing(global, n),
+        policy_missing,
         md5: n.md5_password.is_some(),
         ttl_security: n.ttl_security,
         role: n.role,

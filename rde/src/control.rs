@@ -59,6 +59,7 @@ impl Engine {
                 let result = self.soft_reset(peer, families, ask);
                 self.control.push(RdeToControl::SoftReset { id, result }, Vec::new());
             }
+            ControlToRde::Explain { id, question, prefix } => self.explain(id, question, prefix),
             ControlToRde::Cancel { id } => {
                 self.replies.pages.retain(|(i, _)| *i != id.0);
                 if let Some(tables) = &mut self.tables {

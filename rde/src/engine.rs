@@ -9,17 +9,18 @@ use ipc::channel::Sender;
 use ipc::control_rde::RdeToControl;
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::session_rde::{DownReason, RdeToSession, SessionToRde, SessionToRdeBulk, Source};
-use ipc::{Link, LinkError, Role};
+use ipc::{Generation, Link, LinkError, Role};
 use rib::{Limits, Settings};
 
 use crate::arrivals::Arrivals;
-use crate::config::{Config, Staging};
+use crate::config::{Config, Ended, Staging};
 use crate::control::Replies;
 use crate::deferral::Deferral;
 use crate::egress::Egress;
 use crate::inputs::{Event, Inputs, Linked, Waiting};
 use crate::outbox::Outbox;
 use crate::peers::Peers;
+use crate::policies;
 use crate::tables::{Said, Tables};
 
 /// Datagrams that are taken in before work goes on, even if more are there.
@@ -178,6 +179,11 @@ impl Engine {
                 tracing::error!("all shards have ended");
                 return Ok(false);
             }
+            Event::Compiled(compiled) => {
+                if let Some((generation, result)) = self.staging.compiled(compiled) {
+                    answer(parent, generation, result).await?;
+                }
+            }
             Event::Room => self.busy = true,
             Event::Tick => {
                 self.restarts_in_time();
@@ -211,16 +217,22 @@ impl Engine {
                     return wrong("peers without a configuration to stage");
                 }
             }
+            ParentToRde::StagePolicies(octets) => {
+                if !self.staging.add_policies(&octets) {
+                    return wrong("policies without a configuration to stage");
+                }
+            }
             ParentToRde::StageEnd => {
-                let Some((generation, result)) = self.staging.end(self.config.as_ref()) else {
+                let Some(ended) = self.staging.end(self.config.as_ref()) else {
                     return wrong("the end of a configuration that was not begun");
                 };
-                parent
-                    .send(&match result {
-                        Ok(()) => RdeToParent::Staged(generation),
-                        Err(error) => RdeToParent::StageRefused { generation, error },
-                    })
-                    .await?;
+                match ended {
+                    Ended::Checked(generation, result) => answer(parent, generation, result).await?,
+                    Ended::Compile(generation, octets, peers) => {
+                        policies::compile(generation, octets, peers, inputs.compiling.clone())
+                            .map_err(|error| LinkError::Io { with: Role::Rde, error })?;
+                    }
+                }
             }
             ParentToRde::Commit(generation) => {
                 let Some(config) = self.staging.commit(generation) else {
@@ -267,7 +279,8 @@ impl Engine {
                 self.peers.entry(peer.id);
             }
         }
-        self.config = Some(config);
+        let before = self.config.replace(config).map(|c| c.policies).unwrap_or_default();
+        self.policies_changed(&before);
         if first {
             self.defer();
         }
@@ -393,6 +406,7 @@ impl Engine {
                     let count = u32::from(there);
                     self.control.push(RdeToControl::Injected { id, count }, Vec::new());
                 }
+                Said::Explained(id, paths) => self.explained(id, &paths),
                 Said::Page(id, page) => {
                     self.replies.push(id, page);
                     self.busy = true;
@@ -449,4 +463,17 @@ impl Engine {
         self.control.connect(None);
         self.forget_queries();
     }
+}
+
+/// Tells the parent whether what is staged can be committed.
+async fn answer(
+    parent: &Sender<RdeToParent>,
+    generation: Generation,
+    result: Result<(), String>,
+) -> Result<(), LinkError> {
+    let answer = match result {
+        Ok(()) => RdeToParent::Staged(generation),
+        Err(error) => RdeToParent::StageRefused { generation, error },
+    };
+    parent.send(&answer).await
 }

@@ -40,7 +40,7 @@ impl Engine {
         let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
         let ctx = peers::context(peer, negotiated);
         let limits = peer.prefix_limits;
-        let info = peers::info(peer, negotiated);
+        let info = peers::info(peer, config.policies_of(source.peer), negotiated);
         let mut kept = self.peers.entry(source.peer).kept.take();
         if let Some(k) = kept
             && !tables.peer_back(k.idx, &info, now)

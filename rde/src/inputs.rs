@@ -8,9 +8,10 @@ use ipc::control_rde::{ControlToRde, RdeToControl};
 use ipc::parent_rde::ParentToRde;
 use ipc::session_rde::{RdeToSession, RdeToSessionBulk, SessionToRde, SessionToRdeBulk};
 use ipc::{Link, LinkError, Message, Received, Role};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
+use crate::policies::Compiled;
 use crate::tables::FromShard;
 
 /// A channel whose both ends have greeted each other.
@@ -29,6 +30,8 @@ pub(crate) enum Event {
     Control(Result<Received<ControlToRde>, LinkError>),
     /// A shard has something to say; `None`: all have ended.
     Shard(Option<FromShard>),
+    /// Policies are compiled, or cannot be.
+    Compiled(Compiled),
     /// A channel has room.
     Room,
     /// Some time has passed.
@@ -45,6 +48,9 @@ pub(crate) struct Inputs {
     pub(crate) control: Option<Receiver<ControlToRde>>,
     /// Shards that have threads of their own.
     pub(crate) shards: Option<UnboundedReceiver<FromShard>>,
+    /// What becomes of policies that are compiled; there is always somebody to send it.
+    pub(crate) compiling: UnboundedSender<Compiled>,
+    compiled: UnboundedReceiver<Compiled>,
     pub(crate) greeting: JoinSet<Result<Linked, LinkError>>,
     tick: tokio::time::Interval,
 }
@@ -59,6 +65,7 @@ pub(crate) struct Waiting {
 impl Inputs {
     pub(crate) fn new(parent: Receiver<ParentToRde>) -> Inputs {
         let mut tick = tokio::time::interval(Duration::from_millis(500));
+        let (compiling, compiled) = tokio::sync::mpsc::unbounded_channel();
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         Inputs {
             parent,
@@ -66,6 +73,8 @@ impl Inputs {
             session_control: None,
             control: None,
             shards: None,
+            compiling,
+            compiled,
             greeting: JoinSet::new(),
             tick,
         }
@@ -83,6 +92,7 @@ impl Inputs {
             },
             r = receive(&mut self.session_control) => Event::SessionControl(r),
             r = receive(&mut self.control) => Event::Control(r),
+            Some(c) = self.compiled.recv() => Event::Compiled(c),
             _ = self.tick.tick() => Event::Tick,
             () = room(waiting.session) => Event::Room,
             () = room(waiting.control) => Event::Room,

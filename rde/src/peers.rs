@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use bgp::update::ReadContext;
 use ipc::config::RdePeer;
 use ipc::session_rde::{GracefulRestart, Negotiated, Source};
 use ipc::{Epoch, PeerId};
-use rib::{Barred, Counted, LongLived, PeerIdx, PeerInfo};
+use rib::{Barred, Counted, LongLived, PeerIdx, PeerInfo, PeerPolicy};
 
 use crate::counters::PeerStats;
 use crate::limits::Watch;
@@ -144,7 +145,11 @@ impl Peers {
 }
 
 /// What the tables must know of a session.
-pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
+pub(crate) fn info(
+    config: &RdePeer,
+    [import, export]: [Option<Arc<PeerPolicy>>; 2],
+    negotiated: &Negotiated,
+) -> PeerInfo {
     let local = plain(negotiated.local);
     let (self_v4, local_v6) = match local {
         IpAddr::V4(a) => (Some(a), None),
@@ -166,10 +171,12 @@ pub(crate) fn info(config: &RdePeer, negotiated: &Negotiated) -> PeerInfo {
         allow_own_as: config.allow_own_as,
         advertisement_interval: config.advertisement_interval,
         barred: Barred {
-            import: config.policy_missing,
-            export: config.policy_missing,
+            import: config.policy_required && import.is_none(),
+            export: config.policy_required && export.is_none(),
             as_sets: config.reject_as_sets,
         },
+        import,
+        export,
         route_server_client: config.route_server_client,
         route_reflector_client: config.route_reflector_client,
         remove_private_as: config.remove_private_as,

@@ -10,7 +10,9 @@ use ipc::QueryId;
 use ipc::channel::BATCH;
 use ipc::session_rde::Run;
 use ipnet::IpNet;
-use rib::{Batch, Counters, Flow, PageDone, PeerIdx, PeerInfo, Query, Rib, Sink, Target};
+use rib::{
+    Batch, Counters, Explained, Flow, PageDone, PeerIdx, PeerInfo, Query, Question, Rib, Sink, Target,
+};
 
 /// Runs in one output: their list must fit a datagram beside the messages.
 const MAX_RUNS: usize = 1024;
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Refresh(PeerIdx, Family),
     /// Begins or ends the graceful shutdown of a session (RFC 8326 §4.2).
     Drain(PeerIdx, bool),
+    /// Peers have other policies.
+    Policies(Arc<[(PeerIdx, Arc<PeerInfo>)]>),
     /// Looks at a peer's routes again.
     Reevaluate(PeerIdx, Family),
     Apply(Arc<Batch>),
@@ -63,6 +67,7 @@ pub(crate) enum Command {
         prefix: IpNet,
         path_id: u32,
     },
+    Explain(QueryId, Question, IpNet),
     Query(u64, Query),
     Cancel(u64),
     Count(u64),
@@ -115,6 +120,7 @@ pub(crate) enum Output {
         id: QueryId,
         there: bool,
     },
+    Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
     Counted(u64, Counted),
 }
@@ -178,6 +184,7 @@ impl Shard {
             Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
             Command::Drain(peer, on) => self.rib.drain(peer, on, &mut self.says),
+            Command::Policies(list) => self.rib.set_policies(&list, &mut self.says),
             Command::Reevaluate(peer, family) => self.rib.reevaluate(peer, family),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);
@@ -190,6 +197,10 @@ impl Shard {
             Command::Withdraw { id, prefix, path_id } => {
                 let there = self.rib.withdraw_injected(prefix, path_id);
                 self.says.push(Output::Withdrawn { id, there });
+            }
+            Command::Explain(id, question, prefix) => {
+                let paths = self.rib.explain(question, prefix);
+                self.says.push(Output::Explained(id, paths));
             }
             Command::Query(id, query) => self.rib.begin_query(id, query),
             Command::Cancel(id) => self.rib.cancel_query(id),

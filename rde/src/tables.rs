@@ -17,7 +17,8 @@ use ipc::session_rde::{Run, Source};
 use ipc::{GroupId, QueryId};
 use ipnet::IpNet;
 use rib::{
-    Applied, Batch, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Refreshes, Rib, Settings, Target,
+    Applied, Batch, Explained, HashKey, Intake, PageDone, PeerIdx, PeerInfo, PeerPolicy, Query, Question,
+    Refreshes, Rib, Settings, Target,
 };
 use tokio::sync::mpsc as wakes;
 
@@ -77,6 +78,7 @@ pub(crate) enum Said {
         id: QueryId,
         there: bool,
     },
+    Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
     Counted(u64, Counted),
 }
@@ -232,6 +234,13 @@ impl Tables {
         self.tell_all(|| Command::Reevaluate(peer, family));
     }
 
+    /// Peers have other policies: for import, for export.
+    pub(crate) fn set_policies(&mut self, peers: Vec<(PeerIdx, [Option<Arc<PeerPolicy>>; 2])>) {
+        let known = peers.into_iter().filter_map(|(idx, p)| Some((idx, self.intake.set_policies(idx, p)?)));
+        let list: Arc<[(PeerIdx, Arc<PeerInfo>)]> = known.collect();
+        self.tell_all(|| Command::Policies(Arc::clone(&list)));
+    }
+
     /// Begins or ends the graceful shutdown of a session.
     pub(crate) fn drain(&mut self, peer: PeerIdx, on: bool) {
         self.tell_all(|| Command::Drain(peer, on));
@@ -305,6 +314,13 @@ impl Tables {
     pub(crate) fn query(&mut self, id: u64, query: &Query) {
         self.pages.insert(id, (query.limit, Vec::new()));
         self.tell_all(|| Command::Query(id, query.clone()));
+    }
+
+    /// Asks the shard of a prefix why things are as they are.
+    pub(crate) fn explain(&mut self, id: QueryId, question: Question, prefix: IpNet) {
+        self.apply();
+        let shard = self.intake.shard(prefix);
+        self.tell(shard, Command::Explain(id, question, prefix));
     }
 
     pub(crate) fn cancel(&mut self, id: u64) {
@@ -432,6 +448,7 @@ impl Tables {
                 }
                 Output::Join { group: g, peer } => Said::Join { group: group(g), peer },
                 Output::Leave { group: g, peer } => Said::Leave { group: group(g), peer },
+                Output::Explained(id, paths) => Said::Explained(id, paths),
                 Output::Withdrawn { id, there } => Said::Withdrawn { id, there },
                 Output::Refused(peer, paths) => Said::Refused(peer, paths),
                 Output::EndOfRib(peer, family) => {

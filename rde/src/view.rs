@@ -23,6 +23,7 @@ pub(crate) fn route(found: &Found) -> RouteView {
         path_id: found.key.path_id,
         best: found.best,
         stale: found.stale,
+        denied: found.denied,
         origin: a.origin().unwrap_or(Origin::Incomplete) as u8,
         as_path: a.as_path().segments().map(segment).collect(),
         next_hop: found.next_hop,

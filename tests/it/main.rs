@@ -22,6 +22,7 @@ mod our_restart;
 mod outbound;
 mod pacing;
 mod persist;
+mod policy;
 mod privileges;
 mod reflection;
 mod refresh;

@@ -155,7 +155,7 @@ fn a_reload_that_an_engine_does_not_answer_changes_nothing() -> Result<()> {
         daemon.process().host().write("config.toml", &configuration(&[passive(FIRST), passive(SECOND)]))?;
         daemon.process().signal(Signal::SIGHUP)?;
         // It is killed for its silence, and the one that takes its place knows the neighbors of before.
-        daemon.process().wait_log("control ended meanwhile", 30)?;
+        daemon.process().wait_log("control ended meanwhile", 60)?;
         wait("another control", 30, || Ok(daemon.json(&["health"]).is_ok_and(|h| h["healthy"] == true)))?;
         assert_eq!(traces(&daemon, FIRST)?, UNTOUCHED);
         assert!(daemon.neighbor(Pairs::theirs(SECOND)).is_err());

@@ -137,6 +137,9 @@ pub(crate) struct RouteSelection {
     /// Only routes with one of these large communities, such as 65001:1:2
     #[arg(long, global = true, value_name = "COMMUNITY", value_delimiter = ',', value_parser = parse::large_community)]
     pub(crate) large_community: Vec<String>,
+    /// With -p: why it is as it is: the decision process, or every step of the policies
+    #[arg(long, global = true)]
+    pub(crate) explain: bool,
 }
 
 impl RouteSelection {
@@ -148,6 +151,7 @@ impl RouteSelection {
             && self.origin_asn.is_none()
             && self.community.is_empty()
             && self.large_community.is_empty()
+            && !self.explain
     }
 }
 

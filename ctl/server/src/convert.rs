@@ -175,6 +175,7 @@ pub(crate) fn route(view: &View, route: RouteView) -> v1::Route {
         link_local_next_hop,
         only_to_customer: route.only_to_customer.unwrap_or(0),
         stale: route.stale,
+        rejected: route.denied,
     }
 }
 

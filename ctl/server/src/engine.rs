@@ -64,6 +64,7 @@ impl Answer for RdeToControl {
     fn id(&self) -> QueryId {
         match self {
             RdeToControl::Routes { id, .. }
+            | RdeToControl::Explained { id, .. }
             | RdeToControl::Failed { id, .. }
             | RdeToControl::CountersReply { id, .. }
             | RdeToControl::ErrorsReply { id, .. }

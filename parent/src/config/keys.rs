@@ -83,7 +83,7 @@ pub(super) const ROOT: &[Key] = &[
     now("neighbors"),
     now("peer_groups"),
     later("dynamic_neighbors"),
-    later("policy"),
+    now("policy"),
     later("rpki"),
     later("bmp"),
     later("mrt"),
@@ -183,10 +183,10 @@ pub(super) const PEER: &[Key] = &[
     now("role"),
     now("role_strict"),
     now("add_path"),
-    later("import_policy_chain"),
-    later("export_policy_chain"),
-    later("import_policy"),
-    later("export_policy"),
+    now("import_policy_chain"),
+    now("export_policy_chain"),
+    now("import_policy"),
+    now("export_policy"),
 ];
 
 /// `[neighbors.add_path]`.
@@ -198,71 +198,71 @@ pub(super) const DYNAMIC_NEIGHBOR: &[Key] =
 
 /// `[policy]`.
 pub(super) const POLICY: &[Key] = &[
-    later("import"),
-    later("export"),
-    later("import_chain"),
-    later("export_chain"),
-    later("definitions"),
-    later("neighbor_sets"),
-    later("prefix_sets"),
-    later("as_sets"),
-    later("community_sets"),
+    now("import"),
+    now("export"),
+    now("import_chain"),
+    now("export_chain"),
+    now("definitions"),
+    now("neighbor_sets"),
+    now("prefix_sets"),
+    now("as_sets"),
+    now("community_sets"),
     now("tests"),
 ];
 
 /// `[policy.definitions.<name>]`.
-pub(super) const DEFINITION: &[Key] = &[later("default_action"), later("statements")];
+pub(super) const DEFINITION: &[Key] = &[now("default_action"), now("statements")];
 
 /// `[policy.neighbor_sets.<name>]`.
-pub(super) const NEIGHBOR_SET: &[Key] = &[later("addresses"), later("remote_asns"), later("peer_groups")];
+pub(super) const NEIGHBOR_SET: &[Key] = &[now("addresses"), now("remote_asns"), now("peer_groups")];
 
 /// `[policy.prefix_sets.<name>]`.
-pub(super) const PREFIX_SET: &[Key] = &[later("prefixes")];
+pub(super) const PREFIX_SET: &[Key] = &[now("prefixes")];
 
 /// `[policy.as_sets.<name>]`.
-pub(super) const AS_SET: &[Key] = &[later("asns")];
+pub(super) const AS_SET: &[Key] = &[now("asns")];
 
 /// `[policy.community_sets.<name>]`.
-pub(super) const COMMUNITY_SET: &[Key] = &[later("communities")];
+pub(super) const COMMUNITY_SET: &[Key] = &[now("communities")];
 
 /// What the statements of a policy match.
 pub(super) const MATCHES: &[Key] = &[
-    later("prefix"),
-    later("ge"),
-    later("le"),
-    later("match_prefix_set"),
-    later("match_community"),
-    later("match_community_set"),
-    later("match_as_path"),
-    later("match_origin_as_set"),
-    later("match_neighbor_set"),
-    later("match_route_type"),
-    later("match_as_path_length_ge"),
-    later("match_as_path_length_le"),
-    later("match_local_pref_ge"),
-    later("match_local_pref_le"),
-    later("match_med_ge"),
-    later("match_med_le"),
-    later("match_next_hop"),
+    now("prefix"),
+    now("ge"),
+    now("le"),
+    now("match_prefix_set"),
+    now("match_community"),
+    now("match_community_set"),
+    now("match_as_path"),
+    now("match_origin_as_set"),
+    now("match_neighbor_set"),
+    now("match_route_type"),
+    now("match_as_path_length_ge"),
+    now("match_as_path_length_le"),
+    now("match_local_pref_ge"),
+    now("match_local_pref_le"),
+    now("match_med_ge"),
+    now("match_med_le"),
+    now("match_next_hop"),
     later("match_rpki_validation"),
     later("match_aspa_validation"),
 ];
 
 /// What the statements of a policy change.
 pub(super) const CHANGES: &[Key] = &[
-    later("set_local_pref"),
-    later("set_med"),
-    later("set_next_hop"),
-    later("set_community_add"),
-    later("set_community_remove"),
-    later("set_as_path_prepend"),
+    now("set_local_pref"),
+    now("set_med"),
+    now("set_next_hop"),
+    now("set_community_add"),
+    now("set_community_remove"),
+    now("set_as_path_prepend"),
 ];
 
 /// What a statement has besides [`MATCHES`] and [`CHANGES`].
-pub(super) const STATEMENT: &[Key] = &[later("name"), later("action")];
+pub(super) const STATEMENT: &[Key] = &[now("name"), now("action")];
 
 /// `set_as_path_prepend`.
-pub(super) const PREPEND: &[Key] = &[later("asn"), later("count")];
+pub(super) const PREPEND: &[Key] = &[now("asn"), now("count")];
 
 /// `[[policy.tests]]`.
 pub(super) const POLICY_TEST: &[Key] = &[

@@ -59,3 +59,25 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_one_kind_are_named_together_and_not_all_of_many() {
+        let mut unused = Unused::default();
+        assert_eq!(unused.warning(), None);
+        unused.add("", None, "mrt");
+        for n in 1..=9 {
+            unused.add("neighbors", Some(&format!("10.0.0.{n}")), "key");
+        }
+        assert_eq!(
+            unused.warning().as_deref(),
+            Some(
+                "these settings have no effect in this version: mrt, \
+                 neighbors[10.0.0.1, 10.0.0.2, 10.0.0.3 and 6 more].key"
+            )
+        );
+    }
+}

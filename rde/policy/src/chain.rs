@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::apply::Changes;
 use crate::aspath::AsPathTest;
-use crate::def::{Action, Change, Match};
+use crate::def::{Action, Change, Match, NextHopChange};
 use crate::looks::Looks;
 use crate::route::{AspaState, RouteType, RpkiState};
 use crate::sets::{AsSet, CommunityTest, PrefixSet};
@@ -36,6 +36,12 @@ impl Chain {
     /// What its outcome depends on.
     pub fn looks(&self) -> Looks {
         self.looks
+    }
+
+    /// Whether it sets our own address as the next hop.
+    pub fn names_us(&self) -> bool {
+        let ours = |c: &Change| *c == Change::NextHop(NextHopChange::OurAddress);
+        self.policies().flat_map(Policy::statements).any(|s| s.changes().iter().any(ours))
     }
 
     /// Equal for chains that treat every route alike: those with the same policies, whose sets have the same content.

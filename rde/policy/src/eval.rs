@@ -47,6 +47,14 @@ pub struct Scratch {
     pub(crate) lists: crate::apply::Lists,
 }
 
+impl Scratch {
+    /// The statements with changes that permitted the route: policy and statement, from 0. What they make of a set of
+    /// attributes depends on nothing else.
+    pub fn permitted(&self) -> &[(u16, u16)] {
+        &self.permitted
+    }
+}
+
 /// Is told what happens while a route is evaluated. Deciding and explaining are the same code; what it does for those
 /// who listen is nothing but telling them.
 pub trait Recorder {

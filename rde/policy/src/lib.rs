@@ -19,6 +19,7 @@ mod path_text;
 mod peer;
 mod route;
 mod sets;
+mod staging;
 mod testing;
 
 pub use apply::Summed;
@@ -37,4 +38,5 @@ pub use path_text::{PathTextError, parse_path};
 pub use peer::{Context, Peer};
 pub use route::{AspaState, Route, RouteBuf, RouteType, RpkiState};
 pub use sets::{AsSet, CommunityTest, PrefixSet};
+pub use staging::{Assignee, Staged};
 pub use testing::{Coverage, Expected, Mismatch, StatementCoverage, TestResult, run_test};

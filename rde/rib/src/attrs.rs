@@ -45,6 +45,17 @@ pub(crate) struct Head {
     pub(crate) origin: u8,
     /// Length of CLUSTER_LIST.
     pub(crate) cluster_list_len: u8,
+    /// What the export policy has set for whom the route is sent to.
+    pub(crate) own: Own,
+}
+
+/// What a route is sent with because our policy says so, though other routes are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Own {
+    /// Its MULTI_EXIT_DISC also to external peers (RFC 4271 §5.1.4 is about a neighbor's).
+    pub(crate) med: bool,
+    /// Its next hop, where it would be ours.
+    pub(crate) next_hop: bool,
 }
 
 impl Head {
@@ -57,6 +68,7 @@ impl Head {
         flags: SummaryFlags::EMPTY,
         origin: 0,
         cluster_list_len: 0,
+        own: Own { med: false, next_hop: false },
     };
 }
 
@@ -77,6 +89,7 @@ impl From<Summary> for Head {
             flags: s.flags,
             origin: s.origin,
             cluster_list_len: s.cluster_list_len,
+            own: Own::default(),
         }
     }
 }
@@ -88,13 +101,16 @@ pub(crate) struct Entry {
     next_hop: u32,
     hash: u32,
     refs: u32,
+    /// The set that a policy has made this one of, which is held.
+    base: AttrId,
 }
 
 /// Sets are allocated 2 to this power at a time: 48 KiB.
 const CHUNK: u32 = 10;
 
 impl Cell for Entry {
-    const VACANT: Entry = Entry { bytes: Place::NONE, head: Head::NONE, next_hop: 0, hash: 0, refs: 0 };
+    const VACANT: Entry =
+        Entry { bytes: Place::NONE, head: Head::NONE, next_hop: 0, hash: 0, refs: 0, base: AttrId::NONE };
 
     fn link(cell: &mut [Entry], next: u32) {
         if let Some(entry) = cell.first_mut() {
@@ -150,10 +166,29 @@ fn spread(hash: u32) -> u64 {
 impl Attrs {
     /// The handle of this set, with one reference more. `hash` is [`HashKey::set`](crate::HashKey::set).
     pub fn intern(&mut self, hash: u32, canonical: &[u8], next_hop: NextHop, summary: &Summary) -> AttrId {
+        self.put(hash, canonical, next_hop, (*summary).into(), AttrId::NONE)
+    }
+
+    /// The same for what a policy has made of the set `base`, which is held as long. Apart from all that came like
+    /// this: it is known what each was made of.
+    pub(crate) fn intern_changed(
+        &mut self,
+        hash: u32,
+        canonical: &[u8],
+        next_hop: NextHop,
+        head: Head,
+        base: AttrId,
+    ) -> AttrId {
+        self.put(hash ^ base.0.wrapping_mul(0x9e37_79b1), canonical, next_hop, head, base)
+    }
+
+    fn put(&mut self, hash: u32, canonical: &[u8], next_hop: NextHop, head: Head, base: AttrId) -> AttrId {
         let next_hop = self.intern_next_hop(next_hop);
         let found = self.index.find(spread(hash), |id| {
             let e = self.entries.get(*id);
-            e.hash == hash && e.next_hop == next_hop && self.octets.get(e.bytes) == canonical
+            e.hash == hash
+                && (e.next_hop, e.base, e.head.own) == (next_hop, base, head.own)
+                && self.octets.get(e.bytes) == canonical
         });
         if let Some(id) = found {
             self.entries.get_mut(id).refs += 1;
@@ -162,9 +197,10 @@ impl Attrs {
         if let Some(n) = self.next_hops.get_mut(next_hop as usize) {
             n.refs += 1;
         }
+        self.retain(base, 1);
         let id = self.entries.take();
         let bytes = self.octets.put(canonical);
-        *self.entries.get_mut(id) = Entry { bytes, head: (*summary).into(), next_hop, hash, refs: 1 };
+        *self.entries.get_mut(id) = Entry { bytes, head, next_hop, hash, refs: 1, base };
         let entries = &self.entries;
         self.index.insert_unique(spread(hash), id, |id| spread(entries.get(*id).hash));
         AttrId(id)
@@ -196,17 +232,22 @@ impl Attrs {
         }
     }
 
-    /// One reference less; the last one frees the set.
-    pub fn release(&mut self, id: AttrId) {
-        if !id.is_some() {
-            return;
+    /// One reference less; the last one frees the set, and lets go of what it was made of.
+    pub fn release(&mut self, mut id: AttrId) {
+        while id.is_some() {
+            let entry = self.entries.get_mut(id.0);
+            entry.refs -= 1;
+            if entry.refs > 0 {
+                return;
+            }
+            let base = entry.base;
+            self.free(id);
+            id = base;
         }
-        let entry = self.entries.get_mut(id.0);
-        entry.refs -= 1;
-        if entry.refs > 0 {
-            return;
-        }
-        let Entry { hash, next_hop, bytes, .. } = *entry;
+    }
+
+    fn free(&mut self, id: AttrId) {
+        let Entry { hash, next_hop, bytes, .. } = *self.entries.get(id.0);
         self.octets.remove(bytes);
         let entries = &self.entries;
         self.index.remove(spread(hash), id.0, |id| spread(entries.get(*id).hash));
@@ -219,6 +260,17 @@ impl Attrs {
         }
     }
 
+    /// What a policy has made this set of: itself where none has.
+    pub(crate) fn base(&self, id: AttrId) -> AttrId {
+        let base = self.entries.get(id.0).base;
+        if base.is_some() { base } else { id }
+    }
+
+    /// Whether a policy has made this set of another one.
+    pub(crate) fn is_made(&self, id: AttrId) -> bool {
+        self.entries.get(id.0).base.is_some()
+    }
+
     pub(crate) fn head(&self, id: AttrId) -> &Head {
         &self.entries.get(id.0).head
     }
@@ -226,6 +278,11 @@ impl Attrs {
     /// The attributes of a set, without next hop.
     pub fn canonical(&self, id: AttrId) -> Canonical<'_> {
         Canonical::new(self.octets.get(self.entries.get(id.0).bytes))
+    }
+
+    /// The same, with what is special about sending it.
+    pub(crate) fn outgoing(&self, id: AttrId) -> (Canonical<'_>, Own) {
+        (self.canonical(id), self.head(id).own)
     }
 
     /// The next hop of a set.

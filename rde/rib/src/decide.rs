@@ -3,7 +3,7 @@
 //! Candidates are eliminated step by step. Every step looks at the whole set that is left, so that the
 //! outcome depends on the set only, never on the order in which the paths arrived.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use smallvec::SmallVec;
@@ -104,4 +104,52 @@ pub fn rank(candidates: &[Candidate], med_always_compare: bool) -> Vec<usize> {
         }
     }
     ranked
+}
+
+/// What the decision process looks at, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Whether a route is kept for a peer that is away.
+    Stale,
+    /// LOCAL_PREF.
+    LocalPref,
+    /// Whether it was injected here.
+    Local,
+    /// The length of AS_PATH.
+    PathLength,
+    /// ORIGIN.
+    Origin,
+    /// MULTI_EXIT_DISC, among routes of one neighbor AS.
+    Med,
+    /// Learned from another AS rather than from our own.
+    External,
+    /// The length of CLUSTER_LIST.
+    ClusterList,
+    /// ORIGINATOR_ID, or the peer's BGP identifier.
+    Originator,
+    /// The peer's address.
+    Address,
+    /// The path identifier.
+    PathId,
+}
+
+/// The first step at which two candidates differ, and what it says of `a`: [`Ordering::Less`] is better. `None` where
+/// they are the same to every step.
+pub fn compare(a: &Candidate, b: &Candidate, med_always_compare: bool) -> Option<(Step, Ordering)> {
+    let stale = |c: &Candidate| (c.long_lived, c.stale && !c.long_lived);
+    let meds = if med_always_compare || a.neighbor_as == b.neighbor_as { (a.med, b.med) } else { (0, 0) };
+    let steps = [
+        (Step::Stale, stale(a).cmp(&stale(b))),
+        (Step::LocalPref, b.local_pref.cmp(&a.local_pref)),
+        (Step::Local, b.local.cmp(&a.local)),
+        (Step::PathLength, a.path_len.cmp(&b.path_len)),
+        (Step::Origin, a.origin.cmp(&b.origin)),
+        (Step::Med, meds.0.cmp(&meds.1)),
+        (Step::External, b.external.cmp(&a.external)),
+        (Step::ClusterList, a.cluster_list_len.cmp(&b.cluster_list_len)),
+        (Step::Originator, a.router_id.cmp(&b.router_id)),
+        (Step::Address, a.address.cmp(&b.address)),
+        (Step::PathId, a.path_id.cmp(&b.path_id)),
+    ];
+    steps.into_iter().find(|(_, ordering)| ordering.is_ne())
 }

@@ -171,9 +171,11 @@ impl<A: Addr> Writer<'_, A> {
         if !attr.is_some() {
             return pack::withdraw(rules.max_message, prefixes, target, sink);
         }
-        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), treatment) else { return 0 };
+        let outgoing = shared.attrs.outgoing(attr);
+        let (_, own) = outgoing;
+        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(attr), treatment, own) else { return 0 };
         attributes.clear();
-        rules.write_attributes(shared.attrs.canonical(attr), treatment, next_hop, attributes);
+        rules.write_attributes(outgoing, treatment, next_hop, attributes);
         let shape = rules.shape(attributes, next_hop);
         // What the group has fits; with one community more it may not.
         if rules.draining && !shape.fits(A::MAX_NLRI + rules.add_path.map_or(0, |_| pack::PATH_ID)) {

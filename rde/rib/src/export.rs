@@ -13,11 +13,12 @@ use bgp::attr::{PathAttribute, RawAttribute, code, flags, write_attribute};
 use bgp::community::well_known;
 use bgp::{AS_TRANS, Asn, BgpRole, Family, NextHop, RemovePrivateAs, Safi};
 
-use crate::attrs::{DEFAULT_LOCAL_PREF, Head, LAST_CHOICE_PREF};
+use crate::attrs::{AttrId, Attrs, DEFAULT_LOCAL_PREF, Head, LAST_CHOICE_PREF, Own};
 use crate::long_lived;
 use crate::otc;
 use crate::pack::Shape;
 use crate::peers::{PeerInfo, Rank};
+use crate::policies::Export;
 
 /// Whether routes leave our AS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +62,27 @@ pub(crate) struct Rules {
     pub(crate) barred: bool,
     /// Announcements leave at most every so many seconds; 0 = at once.
     pub(crate) advertisement_interval: u16,
+    /// What routes go through before all this.
+    pub(crate) export: Option<Export>,
+}
+
+/// Why a peer is not sent a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It must have an export policy and has none (RFC 8212 §2).
+    NoPolicy,
+    /// It would not know what a long-lived stale route is (RFC 9494 §4.3).
+    LongLived,
+    /// It is from our own AS, and neither side is a client of ours as a route reflector (RFC 4456 §6).
+    NotReflected,
+    /// The route is marked with something that keeps it here.
+    Mark(SummaryFlags),
+    /// The export policy says so.
+    Policy,
+    /// There is no next hop that it could use.
+    NoNextHop,
+    /// Its attributes fit no message.
+    TooLarge,
 }
 
 /// A route as a peer is sent it, for those who want to look at it.
@@ -104,6 +126,7 @@ impl Rules {
             role: peer.role.filter(|_| family.safi() == Safi::UNICAST),
             draining: false,
             long_lived: peer.long_lived.received,
+            export: Export::of(peer, ipv4),
         }
     }
 
@@ -113,20 +136,23 @@ impl Rules {
         self.transparent && self.add_path.is_none()
     }
 
-    /// Whether the route may go to such peers at all.
-    pub(crate) fn allow(&self, head: &Head, source: Rank) -> bool {
-        if self.barred || (!self.long_lived && long_lived::is_last_choice(head, source)) {
-            return false;
+    /// Why the route may not go to such peers at all; `None` where it may.
+    pub(crate) fn refusal(&self, head: &Head, source: Rank) -> Option<Refusal> {
+        if self.barred {
+            return Some(Refusal::NoPolicy);
+        }
+        if !self.long_lived && long_lived::is_last_choice(head, source) {
+            return Some(Refusal::LongLived);
         }
         let refused = match self.class {
             PeerClass::External => self.kept_in(source),
             // RFC 4456 §6: from a client to all, from others to clients.
             PeerClass::Internal if source.internal() && !source.client && !self.reflector_client => {
-                return false;
+                return Some(Refusal::NotReflected);
             }
             PeerClass::Internal => SummaryFlags::NO_ADVERTISE,
         };
-        !head.flags.intersects(refused)
+        head.flags.intersects(refused).then_some(Refusal::Mark(head.flags.of(refused)))
     }
 
     /// The marks that keep a route from external peers.
@@ -172,10 +198,11 @@ impl Rules {
 
     /// The next hop to announce, or `None` where there is none that the peer could use. A route injected
     /// here keeps its next hop: who injects it says where the traffic shall go. So does every route to a
-    /// client of a route server, which is not on the way of the traffic (RFC 7947 §2.2.1).
-    pub(crate) fn next_hop(&self, received: NextHop, treatment: Treatment) -> Option<NextHop> {
+    /// client of a route server, which is not on the way of the traffic (RFC 7947 §2.2.1), and one that the
+    /// policy has given another.
+    pub(crate) fn next_hop(&self, received: NextHop, treatment: Treatment, own: Own) -> Option<NextHop> {
         let next_hop = match self.class {
-            PeerClass::External if treatment != Treatment::Injected && !self.transparent => {
+            PeerClass::External if treatment != Treatment::Injected && !self.transparent && !own.next_hop => {
                 self.self_next_hop?
             }
             _ => received,
@@ -210,7 +237,7 @@ impl Rules {
     /// Appends the attributes for such peers, in the order of their types.
     pub(crate) fn write_attributes(
         &self,
-        canonical: Canonical<'_>,
+        (canonical, own): (Canonical<'_>, Own),
         treatment: Treatment,
         next_hop: NextHop,
         out: &mut Vec<u8>,
@@ -219,24 +246,24 @@ impl Rules {
             (Family::Ipv4Unicast, NextHop::V4(a)) => Some(a),
             _ => None,
         };
-        self.rewrite(canonical, treatment, native, self.four_octet_as, out);
+        self.rewrite((canonical, own), treatment, native, self.four_octet_as, out);
     }
 
     /// The route as such peers are sent it, in canonical form.
     pub(crate) fn outgoing(
         &self,
-        canonical: Canonical<'_>,
+        (canonical, own): (Canonical<'_>, Own),
         treatment: Treatment,
         next_hop: NextHop,
     ) -> Outgoing {
         let mut attributes = Vec::new();
-        self.rewrite(canonical, treatment, None, true, &mut attributes);
+        self.rewrite((canonical, own), treatment, None, true, &mut attributes);
         Outgoing { attributes, next_hop }
     }
 
     fn rewrite(
         &self,
-        canonical: Canonical<'_>,
+        (canonical, own): (Canonical<'_>, Own),
         treatment: Treatment,
         next_hop: Option<Ipv4Addr>,
         four_octet_as: bool,
@@ -273,7 +300,7 @@ impl Rules {
                 // RFC 4271 §5.1.4: not a neighbor's MED. Our own is ours to send, and a route server sends all
                 // (RFC 7947 §2.2.3).
                 code::MULTI_EXIT_DISC
-                    if external && treatment != Treatment::Injected && !self.transparent => {}
+                    if external && treatment != Treatment::Injected && !self.transparent && !own.med => {}
                 code::COMMUNITIES => {
                     due.communities = None;
                     write_communities(out, attr_flags, value, marks);
@@ -296,6 +323,18 @@ impl Rules {
         due.write_before(code::AS4_PATH, out);
         old_speaker.finish(out);
         due.write_before(u8::MAX, out);
+    }
+
+    /// Whether such peers are sent the same octets of two routes.
+    pub(crate) fn look_alike(&self, attrs: &Attrs, a: (AttrId, Treatment), b: (AttrId, Treatment)) -> bool {
+        let [a, b] = [a, b].map(|(id, treatment)| {
+            let outgoing = attrs.outgoing(id);
+            let next_hop = self.next_hop(attrs.next_hop(id), treatment, outgoing.1)?;
+            let mut octets = Vec::new();
+            self.write_attributes(outgoing, treatment, next_hop, &mut octets);
+            Some((next_hop, octets))
+        });
+        a == b
     }
 
     /// What a route is sent with if it does not bring it.

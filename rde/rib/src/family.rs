@@ -8,8 +8,9 @@ use crate::column::Sent;
 use crate::decide::{Candidate, best};
 use crate::group::Group;
 use crate::long_lived;
-use crate::paths::{Path, Paths};
+use crate::paths::{Path, Paths, part, taken};
 use crate::peers::{PeerIdx, Peers};
+use crate::policies::Judge;
 use crate::rib::Limits;
 use crate::slots::{Addr, Slots};
 use crate::walk::Walks;
@@ -30,6 +31,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Paths of some peer were left out.
     pub(crate) refused: bool,
+    pub(crate) judge: Judge,
+    /// Whose import policy it is asked about.
+    pub(crate) judged: Option<PeerIdx>,
 }
 
 impl Shared {
@@ -55,7 +59,7 @@ pub(crate) struct FamilyTable<A> {
     /// A group is sent more than the best path, or members their own.
     pub(crate) behind_best: bool,
     pub(crate) walks: Walks,
-    /// Prefixes with at least one path.
+    /// Prefixes with a best path.
     pub(crate) prefixes: u64,
     /// Paths that were ever removed.
     pub(crate) removed: u64,
@@ -92,7 +96,7 @@ impl<A: Addr> FamilyTable<A> {
 
     /// Stores a path; it replaces the one that the peer announced before under the same identifier
     /// (RFC 4271 §9.1.4, RFC 7911 §5). One more than [`MAX_PATHS`] is counted and left out. `ahead`: what
-    /// [`look_ahead`](Self::look_ahead) found.
+    /// [`look_ahead`](Self::look_ahead) found. `attr`: as the peer sent it.
     pub(crate) fn announce(
         &mut self,
         shared: &mut Shared,
@@ -100,20 +104,21 @@ impl<A: Addr> FamilyTable<A> {
         ahead: Option<u32>,
         attr: AttrId,
     ) {
+        let (attr, denied) = shared.import(self.slots.key(), change.peer, (change.addr, change.len), attr);
         let id = match self.still(ahead, change) {
             Some(id) => id,
             None => self.slots.find_or_make(change.hash, change.addr, change.len),
         };
         let mark = shared.peers.stale(change.peer, A::FAMILY).mark();
-        let path = Path { attr, path_id: change.path_id, peer: change.peer, mark };
+        let path = Path { attr, path_id: change.path_id, peer: change.peer, mark, denied };
         let mut list = self.slots.get(id).list();
         let paths = self.paths.get_mut(list);
-        let before = paths.first().map(Path::route);
+        let before = taken(paths).first().map(Path::route);
         match paths.iter_mut().find(|p| p.peer == path.peer && p.path_id == path.path_id) {
             Some(old) if *old == path => return,
             Some(old) => {
                 let lost = shared.peers.renew(old.peer, A::FAMILY, old.mark);
-                if old.attr == path.attr && !lost {
+                if (old.attr, old.denied) == (path.attr, path.denied) && !lost {
                     old.mark = path.mark;
                     return;
                 }
@@ -134,7 +139,6 @@ impl<A: Addr> FamilyTable<A> {
                 }
                 self.slots.get_mut(id).set_list(list);
                 shared.attrs.retain(path.attr, 1);
-                self.prefixes += u64::from(list.count == 1);
                 if let Some(peer) = shared.peers.get_mut(path.peer) {
                     peer.received[A::FAMILY as usize] += 1;
                     if peer.is_tallied() && self.paths_from(id, path.peer) == 1 {
@@ -143,8 +147,29 @@ impl<A: Addr> FamilyTable<A> {
                 }
             }
         }
+        self.decide_and_mark(shared, id, before);
+    }
+
+    /// The best path of a prefix.
+    pub(crate) fn best(&self, id: u32) -> Option<&Path> {
+        taken(self.paths.get(self.slots.get(id).list())).first()
+    }
+
+    /// Decides about a prefix whose paths have changed. `before`: what the best one was.
+    pub(crate) fn decide_and_mark(
+        &mut self,
+        shared: &Shared,
+        id: u32,
+        before: Option<(AttrId, u32, PeerIdx)>,
+    ) {
         self.decide(shared, id);
-        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
+        let best = self.best(id).map(Path::route);
+        match (before.is_some(), best.is_some()) {
+            (false, true) => self.prefixes += 1,
+            (true, false) => self.prefixes -= 1,
+            _ => {}
+        }
+        self.mark(id, best != before);
     }
 
     /// Removes a path, if it is there; says whether it was.
@@ -163,7 +188,7 @@ impl<A: Addr> FamilyTable<A> {
         leaves: impl Fn(&Shared, &Path) -> bool,
     ) -> bool {
         let mut list = self.slots.get(id).list();
-        let before = self.paths.get(list).first().map(Path::route);
+        let before = self.best(id).map(Path::route);
         let mut removed = 0;
         // From the end: what takes the place of a path that goes was looked at already.
         for at in (0..usize::from(list.count)).rev() {
@@ -187,10 +212,8 @@ impl<A: Addr> FamilyTable<A> {
             }
         }
         self.removed += removed;
-        self.prefixes -= u64::from(list.count == 0);
         // Also where it was not the best: by its MED it may have kept another one of its AS from being that.
-        self.decide(shared, id);
-        self.mark(id, self.paths.get(list).first().map(Path::route) != before);
+        self.decide_and_mark(shared, id, before);
         self.slots.free_if_unused(id);
         true
     }
@@ -201,30 +224,53 @@ impl<A: Addr> FamilyTable<A> {
         self.paths.get(self.slots.get(id).list()).iter().filter(|p| p.peer == peer).count()
     }
 
-    /// Puts the best path first.
+    /// Puts the best path first, and behind the candidates those that are none.
     pub(crate) fn decide(&mut self, shared: &Shared, id: u32) {
         let paths = self.paths.get_mut(self.slots.get(id).list());
         if paths.len() < 2 {
             return;
         }
+        let count = part(paths);
+        let Some(paths) = paths.get_mut(..count) else { return };
         let candidates: SmallVec<[Candidate; 8]> = paths.iter().map(|p| candidate::<A>(shared, p)).collect();
         if let Some(at) = best(&candidates, shared.med_always_compare) {
             paths.swap(0, at);
         }
     }
 
-    /// Decides about the prefix again, if the peer has a path to it. Where its path is the best one, groups look at
-    /// the prefix in any case: how it is sent may have changed.
-    pub(crate) fn decide_again(&mut self, shared: &Shared, id: u32, peer: PeerIdx) {
+    /// Decides about the prefix again, if the peer has a path to it: also what its import policy says of it. `all`:
+    /// where its path is the best one, groups look at the prefix in any case, since how it is sent may have changed.
+    pub(crate) fn decide_again(&mut self, shared: &mut Shared, id: u32, peer: PeerIdx, all: bool) {
         let list = self.slots.get(id).list();
-        let paths = self.paths.get(list);
-        if !paths.iter().any(|p| p.peer == peer) {
+        if !self.paths.get(list).iter().any(|p| p.peer == peer) {
             return;
         }
-        let before = paths.first().map(Path::route);
-        self.decide(shared, id);
-        let best = self.paths.get(list).first();
-        self.mark(id, best.map(Path::route) != before || best.is_some_and(|p| p.peer == peer));
+        let before = self.best(id).map(Path::route);
+        let changed = self.import_again(shared, id, peer);
+        if all || changed {
+            self.decide_and_mark(shared, id, before);
+        }
+        if all && self.best(id).is_some_and(|p| p.peer == peer) {
+            self.mark(id, true);
+        }
+    }
+
+    /// Asks the peer's import policy about its paths to a prefix again; says whether anything has changed.
+    fn import_again(&mut self, shared: &mut Shared, id: u32, peer: PeerIdx) -> bool {
+        let FamilyTable { slots, paths, .. } = self;
+        let slot = *slots.get(id);
+        let mut changed = false;
+        for path in paths.get_mut(slot.list()).iter_mut().filter(|p| p.peer == peer) {
+            let received = shared.attrs.base(path.attr);
+            let (attr, denied) = shared.import(slots.key(), peer, (slot.addr, slot.len), received);
+            if (attr, denied) != (path.attr, path.denied) {
+                shared.attrs.retain(attr, 1);
+                shared.attrs.release(path.attr);
+                (path.attr, path.denied) = (attr, denied);
+                changed = true;
+            }
+        }
+        changed
     }
 
     /// Tells every group to look at the prefix that is concerned: by a new best path, or by any change.

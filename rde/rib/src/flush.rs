@@ -9,12 +9,12 @@ use smallvec::SmallVec;
 use crate::catchup::CatchUpStep;
 use crate::column::Sent;
 use crate::entry::{Entry, To, Writer};
-use crate::export::Treatment;
+use crate::export::{Refusal, Treatment};
 use crate::family::{FamilyTable, Shared};
 use crate::group::{CatchUp, Group, Member};
 use crate::instead::Sends;
 use crate::pack;
-use crate::paths::{Path, Paths};
+use crate::paths::{Path, Paths, taken};
 use crate::peers::PeerIdx;
 use crate::rib::Sink;
 use crate::sent_paths::release;
@@ -156,10 +156,10 @@ impl Group {
             scratch.let_go.push(id);
             let list = slots.get(id).list();
             if self.paths.is_some() {
-                looked += self.batch_paths::<A>(shared, slots, paths.get(list), id, scratch);
+                looked += self.batch_paths::<A>(shared, slots, taken(paths.get(list)), id, scratch);
                 continue;
             }
-            let (old, new) = (self.sends(id), self.wanted::<A>(shared, paths.get(list), id));
+            let (old, new) = (self.sends(id), self.wanted(shared, slots, taken(paths.get(list)), id));
             if self.instead.is_some() {
                 looked += u32::from(list.count);
             }
@@ -186,6 +186,7 @@ impl Group {
         for id in scratch.let_go.drain(..) {
             slots.let_go(id);
         }
+        shared.settle();
         looked
     }
 
@@ -199,47 +200,81 @@ impl Group {
     }
 
     /// What the members should have of a prefix with these paths.
-    fn wanted<A: Addr>(&self, shared: &Shared, paths: &[Path], slot: u32) -> Sends {
+    fn wanted<A: Addr>(&self, shared: &mut Shared, slots: &Slots<A>, paths: &[Path], slot: u32) -> Sends {
         if let Some(default) = self.default_route.filter(|d| d.slot == slot) {
             return Sends { best: default.sent(), ..Sends::NOTHING };
         }
         if self.instead.is_some() {
-            return self.own_best::<A>(shared, paths);
+            return self.own_best(shared, slots, paths, slot);
         }
-        match paths.first() {
-            Some(best) if self.may_have::<A>(shared, best) => {
-                Sends { best: shared.sent(best), ..Sends::NOTHING }
-            }
-            _ => Sends::NOTHING,
-        }
+        let best = paths.first().and_then(|best| self.may_have(shared, slots, slot, best));
+        Sends { best: best.unwrap_or(Sent::NOTHING), ..Sends::NOTHING }
     }
 
-    /// Whether the group may be sent a path, and can be.
-    pub(crate) fn may_have<A: Addr>(&self, shared: &Shared, path: &Path) -> bool {
-        let (head, rank) = (shared.attrs.head(path.attr), shared.peers.rank(path.peer));
+    /// A path as the group is sent it, if it may be and can be. Its set is held until [`Shared::settle`].
+    #[inline]
+    pub(crate) fn may_have<A: Addr>(
+        &self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        slot: u32,
+        path: &Path,
+    ) -> Option<Sent> {
+        self.outgoing(shared, slots, slot, path).ok()
+    }
+
+    /// The same, with the reason why not.
+    pub(crate) fn outgoing<A: Addr>(
+        &self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        slot: u32,
+        path: &Path,
+    ) -> Result<Sent, Refusal> {
+        let rank = shared.peers.rank(path.peer);
         let rules = &self.rules;
-        if !rules.allow(head, rank) {
-            return false;
+        if let Some(refusal) = rules.refusal(shared.attrs.head(path.attr), rank) {
+            return Err(refusal);
         }
-        let treatment = rules.treatment(head, rank, rank.is_last_choice(head.flags));
-        let Some(next_hop) = rules.next_hop(shared.attrs.next_hop(path.attr), treatment) else {
-            return false;
-        };
-        let canonical = shared.attrs.canonical(path.attr);
+        let mut sent = shared.sent(path);
+        if let Some(export) = &rules.export {
+            let at = slots.get(slot);
+            let prefix = at.addr.net(at.len);
+            sent.attr = shared.export(slots.key(), export, prefix, path).ok_or(Refusal::Policy)?;
+        }
+        let head = shared.attrs.head(sent.attr);
+        let treatment = rules.treatment(head, rank, sent.last_choice);
+        let next_hop = rules.next_hop(shared.attrs.next_hop(sent.attr), treatment, head.own);
+        let next_hop = next_hop.ok_or(Refusal::NoNextHop)?;
+        let outgoing = shared.attrs.outgoing(sent.attr);
         // Rewriting adds less than this; only giants need the exact answer.
-        if canonical.as_bytes().len() + 256 <= rules.max_message {
-            return true;
+        if outgoing.0.as_bytes().len() + 256 <= rules.max_message {
+            return Ok(sent);
         }
         let mut attributes = Vec::new();
-        rules.write_attributes(canonical, treatment, next_hop, &mut attributes);
+        rules.write_attributes(outgoing, treatment, next_hop, &mut attributes);
         let path_id = rules.add_path.map_or(0, |_| pack::PATH_ID);
-        rules.shape(&attributes, next_hop).fits(A::MAX_NLRI + path_id)
+        let fits = rules.shape(&attributes, next_hop).fits(A::MAX_NLRI + path_id);
+        if fits { Ok(sent) } else { Err(Refusal::TooLarge) }
     }
 
     /// How the group's members are sent what a column has.
     pub(crate) fn treatment(&self, shared: &Shared, sent: Sent) -> Treatment {
         let (head, rank) = (shared.attrs.head(sent.attr), shared.peers.rank(sent.source));
         self.rules.treatment(head, rank, sent.last_choice)
+    }
+
+    /// Whether members are sent the same of two routes. Sets that came as they are are different ones; what policies make
+    /// of them need not be.
+    pub(crate) fn look_alike(&self, shared: &Shared, a: Sent, b: Sent) -> bool {
+        if !a.attr.is_some() || !b.attr.is_some() {
+            return a.attr == b.attr;
+        }
+        let attrs = &shared.attrs;
+        let (t, u) = (self.treatment(shared, a), self.treatment(shared, b));
+        a.attr == b.attr && t == u
+            || (attrs.is_made(a.attr) || attrs.is_made(b.attr))
+                && self.rules.look_alike(attrs, (a.attr, t), (b.attr, u))
     }
 
     /// Who must be told what, when what the members are sent of a prefix changes. `readers`: how many get the stream.
@@ -253,10 +288,7 @@ impl Group {
         entries: &mut Vec<Entry>,
     ) {
         // Equal attributes make equal messages only where their sources are treated alike.
-        let same = |a: Sent, b: Sent| {
-            let alike = || self.treatment(shared, a) == self.treatment(shared, b);
-            a.attr == b.attr && (!a.attr.is_some() || alike())
-        };
+        let same = |a: Sent, b: Sent| !a.attr.is_some() && !b.attr.is_some() || self.look_alike(shared, a, b);
         let mut tell = |to, sent: Sent| {
             let treatment = self.treatment(shared, sent);
             entries.push(Entry::new(to, sent.attr, treatment, slot));

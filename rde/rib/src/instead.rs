@@ -14,7 +14,7 @@ use crate::family::{Shared, candidate};
 use crate::group::Group;
 use crate::paths::Path;
 use crate::peers::PeerIdx;
-use crate::slots::Addr;
+use crate::slots::{Addr, Slots};
 
 /// What the members of a group are sent of a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(crate) struct Exception {
 }
 
 /// The exceptions of a group, by slot. Chunks without any take no more than their place.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Instead {
     /// In the order of slots.
     chunks: Vec<Vec<Exception>>,
@@ -130,6 +130,11 @@ impl Instead {
         }
     }
 
+    /// The attribute sets of all.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = AttrId> {
+        self.chunks.iter().flatten().map(|e| e.attr)
+    }
+
     /// How many this member is sent.
     pub(crate) fn sent_to(&self, member: PeerIdx) -> u64 {
         self.to.get(member.index()).copied().unwrap_or(0).into()
@@ -145,42 +150,57 @@ impl Group {
     }
 
     /// What the members should have of a prefix with these paths.
-    pub(crate) fn own_best<A: Addr>(&self, shared: &Shared, paths: &[Path]) -> Sends {
+    pub(crate) fn own_best<A: Addr>(
+        &self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        paths: &[Path],
+        slot: u32,
+    ) -> Sends {
         let mut sends = Sends::NOTHING;
         let Some((first, rest)) = paths.split_first() else { return sends };
         // The usual end: there is one path, or all may have the best one.
-        let enough = self.offer::<A>(shared, &mut sends, first);
+        let enough = self.offer(shared, slots, slot, &mut sends, first);
         let has_best = sends.best.attr.is_some();
         if enough || rest.is_empty() || (has_best && rest.iter().all(|p| p.peer == first.peer)) {
             return sends;
         }
-        let candidates = |paths: &[Path]| -> SmallVec<[Candidate; 8]> {
+        let candidates = |shared: &Shared, paths: &[Path]| -> SmallVec<[Candidate; 8]> {
             paths.iter().map(|p| candidate::<A>(shared, p)).collect()
         };
         let second = match rest {
             [_] => Some(0),
-            _ => best(&candidates(rest), shared.med_always_compare),
+            _ => best(&candidates(shared, rest), shared.med_always_compare),
         };
-        let enough =
-            second.and_then(|at| rest.get(at)).is_some_and(|p| self.offer::<A>(shared, &mut sends, p));
+        let second = second.and_then(|at| rest.get(at));
+        let enough = second.is_some_and(|p| self.offer(shared, slots, slot, &mut sends, p));
         if !enough && rest.len() > 1 {
-            let ranked = rank(&candidates(paths), shared.med_always_compare);
-            ranked.iter().filter_map(|at| paths.get(*at)).any(|p| self.offer::<A>(shared, &mut sends, p));
+            let ranked = rank(&candidates(shared, paths), shared.med_always_compare);
+            let mut ranked = ranked.iter().filter_map(|at| paths.get(*at));
+            ranked.any(|p| self.offer(shared, slots, slot, &mut sends, p));
         }
         sends
     }
 
     /// The next path in the order of the decision process; says whether no further one is asked for.
-    fn offer<A: Addr>(&self, shared: &Shared, sends: &mut Sends, path: &Path) -> bool {
+    fn offer<A: Addr>(
+        &self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        slot: u32,
+        sends: &mut Sends,
+        path: &Path,
+    ) -> bool {
         let has_best = sends.best.attr.is_some();
-        if (has_best && path.peer == sends.best.source) || !self.may_have::<A>(shared, path) {
+        if has_best && path.peer == sends.best.source {
             return false;
         }
+        let Some(sent) = self.may_have(shared, slots, slot, path) else { return false };
         if has_best {
-            sends.instead = shared.sent(path);
+            sends.instead = sent;
             return true;
         }
-        sends.best = shared.sent(path);
+        sends.best = sent;
         // Only a client can be a member that is not sent it.
         !shared.peers.rank(path.peer).route_server_client
     }

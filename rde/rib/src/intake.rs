@@ -16,6 +16,7 @@ use crate::batch::{Batch, HashKey, WITHDRAW, shard_of};
 use crate::flow::Flow;
 use crate::otc;
 use crate::peers::{PeerIdx, PeerInfo};
+use crate::policies::PeerPolicy;
 use crate::rib::Settings;
 use crate::slots::{Addr, V4, V6};
 
@@ -99,6 +100,17 @@ impl Intake {
         }
         (known.info, known.flow) = (Arc::new(info.clone()), Arc::new(Flow::new(now)));
         Some((Arc::clone(&known.info), Arc::clone(&known.flow)))
+    }
+
+    /// The peer has other policies. What it is now, for all shards ([`Rib::set_policies`](crate::Rib::set_policies)).
+    pub fn set_policies(
+        &mut self,
+        peer: PeerIdx,
+        [import, export]: [Option<Arc<PeerPolicy>>; 2],
+    ) -> Option<Arc<PeerInfo>> {
+        let known = self.peers.get_mut(peer.index())?.as_mut()?;
+        known.info = Arc::new(PeerInfo { import, export, ..PeerInfo::clone(&known.info) });
+        Some(Arc::clone(&known.info))
     }
 
     /// A shard holds nothing of this incarnation any more. When all have said so, its handle is free.

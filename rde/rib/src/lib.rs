@@ -6,6 +6,8 @@
 //! [`Sink`] in bounded steps of [`Rib::work`], time is an argument. Shards share nothing but what is said of
 //! peers; one shard is the same code.
 //!
+//! Policies (crate `policy`) are applied where a path is stored and where a group decides what it is sent.
+//!
 //! What a route costs (checked by a test): 12 octets a path, 16 a prefix of IPv4 and 28 of
 //! IPv6 plus its index entry, 8 octets a prefix in each update group. Attributes are held once per
 //! distinct set.
@@ -21,6 +23,7 @@ mod decide;
 mod default_route;
 mod drain;
 mod entry;
+mod explain;
 mod export;
 mod family;
 mod flow;
@@ -36,9 +39,11 @@ mod pacing;
 mod pack;
 mod paths;
 mod peers;
+mod policies;
 mod query;
 mod queue;
 mod refreshes;
+mod regroup;
 mod rib;
 mod sent_paths;
 mod several;
@@ -49,14 +54,16 @@ mod walk;
 
 pub use attrs::{AttrId, Attrs};
 pub use batch::{Batch, HashKey};
-pub use decide::{Candidate, best, rank};
-pub use export::{Outgoing, PeerClass};
+pub use decide::{Candidate, Step, best, compare, rank};
+pub use explain::{Explained, Fate, Question};
+pub use export::{Outgoing, PeerClass, Refusal};
 pub use family::MAX_PATHS;
 pub use flow::Flow;
 pub use intake::{Applied, Intake};
 pub use long_lived::LongLived;
 pub use pack::end_of_rib;
 pub use peers::{Barred, Counted, PeerIdx, PeerInfo};
+pub use policies::PeerPolicy;
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};
 pub use refreshes::Refreshes;
 pub use rib::{Counters, Limits, Rib, Settings, Sink, Target};

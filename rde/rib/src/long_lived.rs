@@ -56,26 +56,30 @@ impl<A: Addr> FamilyTable<A> {
 
     /// Marks the paths of a peer to a prefix that were announced before `mark` was current.
     pub(crate) fn mark_long_lived(&mut self, shared: &mut Shared, id: u32, peer: PeerIdx, mark: u8) {
-        let list = self.slots.get(id).list();
+        let slot = *self.slots.get(id);
         let stale = shared.peers.stale(peer, A::FAMILY);
-        let before = self.paths.get(list).first().map(Path::route);
+        let before = self.best(id).map(Path::route);
+        let FamilyTable { slots, paths, .. } = self;
         let mut marked = false;
-        for path in self.paths.get_mut(list) {
-            let is_marked = shared.attrs.head(path.attr).flags.contains(SummaryFlags::LLGR_STALE);
+        for path in paths.get_mut(slot.list()) {
+            let received = shared.attrs.base(path.attr);
+            let is_marked = shared.attrs.head(received).flags.contains(SummaryFlags::LLGR_STALE);
             if path.peer != peer || is_marked || !stale.is_older(path.mark, mark) {
                 continue;
             }
-            let attributes = with_community(shared.attrs.canonical(path.attr), well_known::LLGR_STALE);
-            let next_hop = shared.attrs.next_hop(path.attr);
-            let hash = self.slots.key().set(&attributes, next_hop);
-            let attr = shared.attrs.intern(hash, &attributes, next_hop, &summarize(&attributes));
+            let attributes = with_community(shared.attrs.canonical(received), well_known::LLGR_STALE);
+            let next_hop = shared.attrs.next_hop(received);
+            let hash = slots.key().set(&attributes, next_hop);
+            let received = shared.attrs.intern(hash, &attributes, next_hop, &summarize(&attributes));
+            let (attr, denied) = shared.import(slots.key(), peer, (slot.addr, slot.len), received);
+            shared.attrs.retain(attr, 1);
+            shared.attrs.release(received);
             shared.attrs.release(path.attr);
-            path.attr = attr;
+            (path.attr, path.denied) = (attr, denied);
             marked = true;
         }
         if marked {
-            self.decide(shared, id);
-            self.mark(id, self.paths.get(list).first().map(Path::route) != before);
+            self.decide_and_mark(shared, id, before);
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::batch::{Change, HashKey, WITHDRAW};
 use crate::column::{Column, Sent};
 use crate::family::{FamilyTable, Shared};
 use crate::peers::{PeerIdx, Peers};
+use crate::policies::Judge;
 use crate::rib::Limits;
 use crate::slots::V4;
 
@@ -26,7 +27,15 @@ impl Table {
         let (key, peers) = (HashKey::default(), Peers::new(65000, 1, 1));
         let limits = Limits::default();
         let attrs = Attrs::default();
-        let shared = Shared { attrs, peers, med_always_compare: false, limits, refused: false };
+        let shared = Shared {
+            attrs,
+            peers,
+            med_always_compare: false,
+            limits,
+            refused: false,
+            judge: Judge::default(),
+            judged: None,
+        };
         Table { table: FamilyTable::new(key.clone()), key, shared, column: Column::default() }
     }
 

@@ -16,6 +16,32 @@ pub(crate) struct Path {
     pub(crate) peer: PeerIdx,
     /// Tells whether it is stale (see `stale.rs`).
     pub(crate) mark: u8,
+    /// The peer's import policy does not take it: it is kept for the day when that changes, and no candidate.
+    pub(crate) denied: bool,
+}
+
+/// The paths of a list that are candidates, the best one first. Those that a policy does not take come behind them.
+#[inline]
+pub(crate) fn taken(paths: &[Path]) -> &[Path] {
+    match paths.last() {
+        Some(last) if last.denied => {
+            let end = paths.iter().position(|p| p.denied).unwrap_or(paths.len());
+            paths.get(..end).unwrap_or_default()
+        }
+        _ => paths,
+    }
+}
+
+/// Puts those that are no candidates behind the others; returns how many candidates there are.
+pub(crate) fn part(paths: &mut [Path]) -> usize {
+    let mut taken = 0;
+    for at in 0..paths.len() {
+        if !paths[at].denied {
+            paths.swap(taken, at);
+            taken += 1;
+        }
+    }
+    taken
 }
 
 impl Path {
@@ -37,7 +63,8 @@ pub(crate) struct List {
 const CHUNK: u32 = 12;
 
 impl Cell for Path {
-    const VACANT: Path = Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL, mark: 0 };
+    const VACANT: Path =
+        Path { attr: AttrId::NONE, path_id: 0, peer: PeerIdx::LOCAL, mark: 0, denied: false };
 
     fn link(cell: &mut [Path], next: u32) {
         if let Some(path) = cell.first_mut() {
@@ -138,7 +165,7 @@ mod tests {
     #[test]
     fn lists_keep_their_paths_while_they_grow_and_shrink() {
         let mut paths = Paths::default();
-        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7), mark: 0 };
+        let path = |n| Path { attr: AttrId(n), path_id: n, peer: PeerIdx(7), mark: 0, denied: false };
         let (mut a, mut b) = (List::default(), List::default());
         for n in 1..=20 {
             assert!(paths.push(&mut a, path(n)));

@@ -8,6 +8,7 @@ use bgp::{BgpRole, Family, FamilySet, RemovePrivateAs};
 
 use crate::flow::Flow;
 use crate::long_lived::LongLived;
+use crate::policies::PeerPolicy;
 use crate::stale::Stale;
 
 /// Handle of one incarnation of a peer. A peer that comes back gets another one, so that what is left of its old
@@ -81,6 +82,10 @@ pub struct PeerInfo {
     pub advertisement_interval: u16,
     /// What is not exchanged with it.
     pub barred: Barred,
+    /// What becomes of routes that it sends.
+    pub import: Option<Arc<PeerPolicy>>,
+    /// What becomes of routes that it is sent.
+    pub export: Option<Arc<PeerPolicy>>,
 }
 
 /// Routes that are not exchanged with a peer, whatever they are like otherwise.
@@ -133,6 +138,8 @@ impl PeerInfo {
             long_lived: LongLived::default(),
             advertisement_interval: 0,
             barred: Barred::default(),
+            import: None,
+            export: None,
             counted: Counted::default(),
         }
     }
@@ -179,6 +186,8 @@ impl Rank {
 pub(crate) struct Peer {
     pub(crate) info: Arc<PeerInfo>,
     pub(crate) rank: Rank,
+    /// It has an import policy.
+    pub(crate) imports: bool,
     /// The session has ended and its routes are being removed.
     pub(crate) gone: bool,
     /// The session has ended and its routes are kept.
@@ -252,7 +261,8 @@ impl Peers {
             let tally = info.counted.received.then(Tally::default);
             let (received, stale) = ([0; 4], [Stale::default(); 4]);
             let (gone, away, refused) = (false, false, 0);
-            *place = Some(Peer { info, rank, gone, away, flow, received, refused, stale, tally });
+            let imports = info.import.is_some();
+            *place = Some(Peer { info, rank, imports, gone, away, flow, received, refused, stale, tally });
         }
     }
 
@@ -264,6 +274,7 @@ impl Peers {
         let routes = peer.received.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         let kept = peer.tally.as_ref().map_or(routes, |t| t.prefixes);
         peer.tally = info.counted.received.then_some(Tally { prefixes: kept, more: kept });
+        peer.imports = info.import.is_some();
         (peer.info, peer.flow, peer.away) = (info, flow, false);
         self.tallied.push(idx);
     }
@@ -308,6 +319,12 @@ impl Peers {
     pub(crate) fn set_last_choice(&mut self, idx: PeerIdx, on: bool) -> bool {
         let changes = |p: &&mut Peer| !p.gone && p.rank.external && p.rank.last_choice != on;
         self.get_mut(idx).filter(changes).map(|p| p.rank.last_choice = on).is_some()
+    }
+
+    /// Whether there is a policy for what this peer sends.
+    #[inline]
+    pub(crate) fn imports(&self, idx: PeerIdx) -> bool {
+        self.get(idx).is_some_and(|p| p.imports)
     }
 
     pub(crate) fn rank(&self, idx: PeerIdx) -> Rank {

@@ -15,7 +15,7 @@ use crate::column::Sent;
 use crate::export;
 use crate::family::{FamilyTable, Shared};
 use crate::group::Group;
-use crate::paths::Path;
+use crate::paths::{Path, taken};
 use crate::peers::PeerIdx;
 use crate::slots::{Addr, Slot};
 
@@ -81,6 +81,8 @@ pub struct Found {
     pub best: bool,
     /// Its peer began anew and has not announced it again.
     pub stale: bool,
+    /// Its peer's import policy does not take it.
+    pub denied: bool,
     /// Its attributes in canonical form.
     pub attributes: Vec<u8>,
     /// Its next hop.
@@ -251,7 +253,9 @@ impl<A: Addr> View<'_, A> {
         }
         let paths = self.table.paths.get(slot.list());
         match self.query.table {
-            QueryTable::LocRib => found.extend(paths.iter().take(1).filter_map(|p| self.path(prefix, p))),
+            QueryTable::LocRib => {
+                found.extend(taken(paths).iter().take(1).filter_map(|p| self.path(prefix, p)))
+            }
             QueryTable::AdjRibIn(of) => found.extend(
                 paths
                     .iter()
@@ -269,7 +273,7 @@ impl<A: Addr> View<'_, A> {
         let peer = self.shared.peers.get(path.peer)?;
         // Attributes lie anywhere in memory: only who asks for some pays for that.
         let matches = || {
-            let canonical = self.shared.attrs.canonical(path.attr);
+            let canonical = self.shared.attrs.canonical(shown(self.shared, self.query.table, path));
             match self.query.table == QueryTable::LocRib && self.shared.is_last_choice(path) {
                 true => self.matches(Canonical::new(&export::last_choice(canonical))),
                 false => self.matches(canonical),
@@ -291,10 +295,10 @@ impl<A: Addr> View<'_, A> {
         }
         // What was sent is asked for: our own AS is the origin of what is injected without a path, and communities
         // may have been added.
-        let canonical = self.shared.attrs.canonical(entry.attr);
+        let outgoing = self.shared.attrs.outgoing(entry.attr);
         let next_hop = self.shared.attrs.next_hop(entry.attr);
         let treatment = group.treatment(self.shared, entry.sent());
-        let out = group.rules_for(to).outgoing(canonical, treatment, next_hop);
+        let out = group.rules_for(to).outgoing(outgoing, treatment, next_hop);
         self.matches(Canonical::new(&out.attributes)).then_some(key)
     }
 
@@ -324,9 +328,19 @@ impl Advertised {
         Sent { attr: self.attr, source: self.source, last_choice: self.last_choice, dirty: false }
     }
 
-    fn is(&self, path: &Path) -> bool {
+    fn is(&self, shared: &Shared, path: &Path) -> bool {
         let same_id = self.path_id.is_none_or(|id| path.path_id == id);
-        path.attr == self.attr && path.peer == self.source && same_id
+        // The export policy may have made another set of it.
+        let same = path.attr == self.attr || path.attr == shared.attrs.base(self.attr);
+        same && path.peer == self.source && same_id
+    }
+}
+
+/// What a table shows of a path: what the peer sent, or what the import policy has made of it.
+fn shown(shared: &Shared, table: QueryTable, path: &Path) -> AttrId {
+    match table {
+        QueryTable::AdjRibIn(_) => shared.attrs.base(path.attr),
+        QueryTable::LocRib | QueryTable::AdjRibOut(_) => path.attr,
     }
 }
 
@@ -376,23 +390,28 @@ pub(crate) fn find<A: Addr>(
         let is_from = |e: &Advertised| shared.peers.get(e.source).is_some_and(|p| p.info.label == key.peer);
         let entry = sent.find(|e| e.id == key.path_id && is_from(e))?;
         let treatment = group.treatment(shared, entry.sent());
-        let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment)?;
-        let out = group.rules_for(to).outgoing(shared.attrs.canonical(entry.attr), treatment, next_hop);
-        let best = paths.first().is_some_and(|p| entry.is(p));
+        let outgoing = shared.attrs.outgoing(entry.attr);
+        let (_, own) = outgoing;
+        let next_hop = group.rules.next_hop(shared.attrs.next_hop(entry.attr), treatment, own)?;
+        let out = group.rules_for(to).outgoing(outgoing, treatment, next_hop);
+        let best = taken(paths).first().is_some_and(|p| entry.is(shared, p));
         let (attributes, next_hop) = (out.attributes, out.next_hop);
-        return Some(Found { key: *key, best, stale: false, attributes, next_hop });
+        return Some(Found { key: *key, best, stale: false, denied: false, attributes, next_hop });
     }
     let at = paths.iter().position(|p| {
         p.path_id == key.path_id && shared.peers.get(p.peer).is_some_and(|q| q.info.label == key.peer)
     })?;
-    let path = paths.get(at)?;
-    let canonical = shared.attrs.canonical(path.attr);
+    // What the import policy does not take is in no Loc-RIB.
+    let path = paths.get(at).filter(|p| which != QueryTable::LocRib || !p.denied)?;
+    let attr = shown(shared, which, path);
+    let canonical = shared.attrs.canonical(attr);
     let last_choice = which == QueryTable::LocRib && shared.is_last_choice(path);
     Some(Found {
         key: *key,
-        best: at == 0,
+        best: at == 0 && !path.denied,
+        denied: path.denied,
         stale: shared.peers.stale(path.peer, A::FAMILY).is_stale(path.mark),
         attributes: if last_choice { export::last_choice(canonical) } else { canonical.as_bytes().to_vec() },
-        next_hop: shared.attrs.next_hop(path.attr),
+        next_hop: shared.attrs.next_hop(attr),
     })
 }

@@ -13,6 +13,7 @@ use crate::flow::Flow;
 use crate::flush::Scratch;
 use crate::group::{CatchUp, Group, Member};
 use crate::peers::{Peer, PeerIdx, PeerInfo, Peers};
+use crate::policies::Judge;
 use crate::query::{self, Page, PageDone, Query};
 use crate::slots::{Addr, V4, V6};
 use crate::walk::Task;
@@ -120,10 +121,10 @@ pub struct Rib {
     scratch: Scratch,
     /// Handles of a batch's attribute sets, as far as they were met.
     interned: Vec<AttrId>,
-    cluster_id: u32,
+    pub(crate) cluster_id: u32,
     /// Families whose default route is in this shard.
     defaults: FamilySet,
-    next_group: u32,
+    pub(crate) next_group: u32,
     /// Incarnations whose routes are being removed.
     leaving: Vec<PeerIdx>,
     /// Families of which nobody is sent anything yet.
@@ -160,7 +161,15 @@ impl Rib {
         let defaults =
             defaults.into_iter().filter(|(_, hash)| here(*hash)).map(|(family, _)| family).collect();
         Rib {
-            shared: Shared { attrs: Attrs::default(), peers, med_always_compare, limits, refused: false },
+            shared: Shared {
+                attrs: Attrs::default(),
+                peers,
+                med_always_compare,
+                limits,
+                refused: false,
+                judge: Judge::default(),
+                judged: None,
+            },
             v4: FamilyTable::new(key.clone()),
             v6: FamilyTable::new(key),
             scratch: Scratch::default(),
@@ -487,6 +496,7 @@ fn apply<A: Addr>(
             table.announce(shared, change, ahead, *attr);
         }
     }
+    shared.settle();
 }
 
 impl<A: Addr> FamilyTable<A> {

@@ -42,7 +42,7 @@ impl SentPath {
 /// Lists that are allocated together: 64 KiB.
 const CHUNK: usize = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Chunk {
     lists: Vec<Box<[SentPath]>>,
     /// Lists that are not empty.
@@ -58,7 +58,7 @@ struct Fewer {
 
 /// The lists of a group, by slot. In each come first the paths that are sent, the best one first, then those that
 /// keep their identifiers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SentPaths {
     /// How many paths of a prefix a member is sent at most.
     pub(crate) limit: usize,

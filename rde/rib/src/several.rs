@@ -45,7 +45,7 @@ impl Group {
                 let (source, last_choice) = (PeerIdx::LOCAL, false);
                 smallvec![SentPath { attr: d.attr, id: 0, path_id: 0, source, last_choice }]
             }
-            None => self.wanted_paths::<A>(shared, paths),
+            None => self.wanted_paths(shared, slots, paths, slot),
         };
         let Some(store) = &mut self.paths else { return 0 };
         let old: SmallVec<[SentPath; 8]> = store.get(slot).into();
@@ -86,30 +86,37 @@ impl Group {
 
     /// The paths to be sent, the best one first: enough for every member to have as many as the limit says that are
     /// not from itself, as far as there are any.
-    fn wanted_paths<A: Addr>(&self, shared: &Shared, paths: &[Path]) -> SmallVec<[SentPath; 8]> {
+    fn wanted_paths<A: Addr>(
+        &self,
+        shared: &mut Shared,
+        slots: &Slots<A>,
+        paths: &[Path],
+        slot: u32,
+    ) -> SmallVec<[SentPath; 8]> {
         let limit = self.paths.as_ref().map_or(0, |p| p.limit);
-        let sent = |p: &Path| {
-            let last_choice = shared.is_last_choice(p);
-            SentPath { attr: p.attr, id: 0, path_id: p.path_id, source: p.peer, last_choice }
+        let sent = |shared: &mut Shared, p: &Path| {
+            let Sent { attr, source, last_choice, .. } = self.may_have(shared, slots, slot, p)?;
+            Some(SentPath { attr, id: 0, path_id: p.path_id, source, last_choice })
         };
         if paths.len() <= limit {
-            return paths.iter().filter(|p| self.may_have::<A>(shared, p)).map(sent).collect();
+            return paths.iter().filter_map(|p| sent(shared, p)).collect();
         }
         let candidates: SmallVec<[Candidate; 8]> = paths.iter().map(|p| candidate::<A>(shared, p)).collect();
         let ranked = rank(&candidates, shared.med_always_compare);
         let ranked = ranked.iter().filter_map(|at| paths.get(*at));
         let (mut list, mut own) = (SmallVec::new(), SmallVec::<[(PeerIdx, usize); 8]>::new());
-        for path in ranked.filter(|p| self.may_have::<A>(shared, p)) {
+        for path in ranked {
+            let Some(path) = sent(shared, path) else { continue };
             // How many the source of most of them is not sent.
             let most = own.iter().map(|(_, n)| *n).max().unwrap_or(0);
             if list.len() - most >= limit {
                 break;
             }
-            match own.iter_mut().find(|(source, _)| *source == path.peer) {
+            match own.iter_mut().find(|(source, _)| *source == path.source) {
                 Some((_, n)) => *n += 1,
-                None => own.push((path.peer, 1)),
+                None => own.push((path.source, 1)),
             }
-            list.push(sent(path));
+            list.push(path);
         }
         list
     }
@@ -144,7 +151,7 @@ impl Group {
         for (at, (path, was)) in new.iter().zip(&before.was).enumerate() {
             let then = was.filter(|w| *w < limit);
             match then {
-                Some(w) if at < limit && before.is_same(w, path) => {}
+                Some(w) if at < limit && self.is_same(shared, before.list.get(w), path) => {}
                 _ if at < limit => common(path.attr, path),
                 Some(_) => common(AttrId::NONE, path),
                 None => {}
@@ -168,7 +175,7 @@ impl Group {
                 // What it has when the common messages are out: these took back what all had.
                 let has = was.filter(|w| (limit..then).contains(w));
                 match has {
-                    Some(w) if at < now && before.is_same(w, path) => {}
+                    Some(w) if at < now && self.is_same(shared, before.list.get(w), path) => {}
                     _ if at < now => add(To::Only(member), path.attr, path),
                     Some(_) => add(To::Only(member), AttrId::NONE, path),
                     None => {}
@@ -179,6 +186,11 @@ impl Group {
                 add(To::Only(member), AttrId::NONE, path);
             }
         }
+    }
+
+    /// Whether what was sent is what a path says now.
+    fn is_same(&self, shared: &Shared, was: Option<&SentPath>, path: &SentPath) -> bool {
+        was.is_some_and(|w| self.look_alike(shared, w.as_sent(), path.as_sent()))
     }
 
     /// Notes the change of a prefix for members that are not in the stream: which identifiers they have of it.
@@ -218,11 +230,6 @@ impl<'a> Before<'a> {
         }
         let gone = (0..list.len()).filter(|at| stays.get(*at) == Some(&false)).collect();
         Before { list, was, gone }
-    }
-
-    /// Whether what was sent in this place is what a path says now.
-    fn is_same(&self, at: usize, path: &SentPath) -> bool {
-        self.list.get(at).is_some_and(|p| p.attr == path.attr && p.last_choice == path.last_choice)
     }
 }
 

@@ -16,7 +16,7 @@ fn storage_stays_within_its_budget() {
         ("a prefix of IPv6", size_of::<Slot<V6>>(), 28),
         ("a route in an Adj-RIB-Out", size_of::<Sent>(), 8),
         ("a route for the source of a best one", size_of::<Exception>(), 8),
-        ("an attribute set beside its octets", size_of::<Entry>(), 44),
+        ("an attribute set beside its octets", size_of::<Entry>(), 48),
     ] {
         assert_eq!(size, budget, "octets of {what}");
     }

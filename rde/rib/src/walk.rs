@@ -23,12 +23,15 @@ pub(crate) enum Task {
     LongLived(u8),
     /// What decides about them is looked at again: whether they may come in, and which one is best.
     Evaluate,
+    /// The import policy is another one.
+    Policy,
 }
 
 impl Task {
     /// Whether a walk for `other` does what one for this task was to do.
     fn is_part_of(self, other: Task) -> bool {
-        other == Task::Remove || std::mem::discriminant(&self) == std::mem::discriminant(&other)
+        let wider = other == Task::Remove || (self, other) == (Task::Policy, Task::Evaluate);
+        wider || std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
@@ -118,6 +121,7 @@ impl<A: Addr> FamilyTable<A> {
                 None => (ended, looked) = (true, looked + 1),
             }
         }
+        shared.settle();
         match (ended, walk.task) {
             (false, _) => self.walks.0.push_back(walk),
             (true, Task::Sweep(mark)) => {
@@ -133,9 +137,12 @@ impl<A: Addr> FamilyTable<A> {
     /// Does to a slot what the walk is for; returns how much there was to look at.
     fn visit(&mut self, shared: &mut Shared, walk: &Walk, id: u32) -> u32 {
         let paths = u32::from(self.slots.get(id).list().count);
-        self.remove(shared, id, walk.peer, |shared, path| !stays::<A>(shared, walk, path));
+        if walk.task != Task::Policy {
+            self.remove(shared, id, walk.peer, |shared, path| !stays::<A>(shared, walk, path));
+        }
         match walk.task {
-            Task::Evaluate => self.decide_again(shared, id, walk.peer),
+            Task::Evaluate => self.decide_again(shared, id, walk.peer, true),
+            Task::Policy => self.decide_again(shared, id, walk.peer, false),
             Task::LongLived(mark) => self.mark_long_lived(shared, id, walk.peer, mark),
             Task::Remove | Task::Sweep(_) => {}
         }
@@ -147,7 +154,7 @@ impl<A: Addr> FamilyTable<A> {
 fn something_left<A: Addr>(shared: &Shared, walk: &Walk) -> bool {
     let Some(peer) = shared.peers.get(walk.peer) else { return false };
     match walk.task {
-        Task::Remove | Task::Evaluate => peer.received[A::FAMILY as usize] > 0,
+        Task::Remove | Task::Evaluate | Task::Policy => peer.received[A::FAMILY as usize] > 0,
         Task::Sweep(_) | Task::LongLived(_) => peer.stale[A::FAMILY as usize].count > 0,
     }
 }
@@ -156,6 +163,7 @@ fn something_left<A: Addr>(shared: &Shared, walk: &Walk) -> bool {
 fn stays<A: Addr>(shared: &Shared, walk: &Walk, path: &Path) -> bool {
     match walk.task {
         Task::Remove => false,
+        Task::Policy => true,
         Task::Sweep(mark) => !shared.peers.stale(walk.peer, A::FAMILY).is_older(path.mark, mark),
         Task::LongLived(mark) => {
             let stale = shared.peers.stale(walk.peer, A::FAMILY);
@@ -163,10 +171,11 @@ fn stays<A: Addr>(shared: &Shared, walk: &Walk, path: &Path) -> bool {
         }
         Task::Evaluate => {
             let Some(info) = shared.peers.get(walk.peer).map(|p| &p.info) else { return true };
-            let canonical = shared.attrs.canonical(path.attr);
+            let received = shared.attrs.base(path.attr);
+            let canonical = shared.attrs.canonical(received);
             let summary = summarize(canonical.as_bytes());
             intake::check(info, shared.peers.identifiers(), canonical, &summary) == Applied::default()
-                && !intake::is_own(info, shared.attrs.next_hop(path.attr))
+                && !intake::is_own(info, shared.attrs.next_hop(received))
         }
     }
 }
@@ -184,6 +193,7 @@ mod tests {
     use crate::attrs::Attrs;
     use crate::batch::{Change, HashKey};
     use crate::peers::{PeerInfo, Peers};
+    use crate::policies::Judge;
     use crate::rib::Limits;
     use crate::slots::V4;
 
@@ -228,6 +238,8 @@ mod tests {
             med_always_compare: false,
             limits: Limits::default(),
             refused: false,
+            judge: Judge::default(),
+            judged: None,
         };
         let mut table = FamilyTable::<V4>::new(HashKey::default());
         let peer = PeerIdx(1);

@@ -77,7 +77,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         enforce_first_as: true,
         allow_own_as: 0,
         advertisement_interval: 0,
-        policy_missing: false,
+        policy_required: false,
         reject_as_sets: false,
         remove_private_as: None,
         default_originate: false,

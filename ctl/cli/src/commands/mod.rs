@@ -2,6 +2,7 @@
 
 mod daemon;
 mod errors;
+mod explain;
 mod inject;
 mod neighbor;
 mod neighbor_change;

@@ -5,7 +5,7 @@ use grpc::v1::rib_service_client::RibServiceClient;
 use grpc::v1::{AddPathRequest, DeletePathRequest, ListRoutesRequest, RibSummaryRequest};
 
 use crate::args::{AddArgs, Family, RibAction, RibArgs, RouteSelection};
-use crate::commands::{inject, routes};
+use crate::commands::{explain, inject, routes};
 use crate::connect::{Connection, MAX_ANSWER};
 use crate::error::CliError;
 use crate::output::table::{Cell, Column, Row, Table};
@@ -19,6 +19,9 @@ pub(super) fn check(args: &RibArgs) -> Result<(), CliError> {
         return Err(CliError::Usage(
             "-a, -p, -l and the other conditions select routes to show, nothing else".to_owned(),
         ));
+    }
+    if selection.explain && (selection.prefix.is_none() || selection.longer) {
+        return Err(CliError::Usage("--explain needs -p PREFIX: one prefix, without -l".to_owned()));
     }
     if selection.longer && selection.prefix.is_none() {
         return Err(CliError::Usage("-l needs -p PREFIX: longer than what?".to_owned()));
@@ -34,6 +37,17 @@ pub(super) fn check(args: &RibArgs) -> Result<(), CliError> {
 /// `rib ..`.
 pub(super) async fn run(connection: Connection, args: RibArgs, out: &mut Out) -> Result<(), CliError> {
     let selection = args.selection;
+    if let Some(prefix) = selection.prefix.filter(|_| selection.explain) {
+        return match args.action {
+            Some(RibAction::Received { address }) => {
+                explain::received(connection, address, prefix, out).await
+            }
+            Some(RibAction::Advertised { address }) => {
+                explain::advertised(connection, address, prefix, out).await
+            }
+            _ => explain::best(connection, prefix, out).await,
+        };
+    }
     match args.action {
         None => list(connection, routes::Table::Best, selection, String::new(), out).await,
         Some(RibAction::Received { address }) => {

@@ -153,11 +153,12 @@ fn number(present: bool, value: u32) -> String {
 fn row(route: &Route) -> Row {
     let path = text::as_path(route);
     let blank = if path.is_empty() { "" } else { " " };
-    let marks = match (route.best, route.stale) {
-        (true, true) => "*S",
-        (true, false) => "*",
-        (false, true) => " S",
-        (false, false) => " ",
+    let marks = match (route.best, route.stale, route.rejected) {
+        (_, _, true) => " R",
+        (true, true, _) => "*S",
+        (true, false, _) => "*",
+        (false, true, _) => " S",
+        (false, false, _) => " ",
     };
     vec![
         Cell::from(marks),
@@ -170,10 +171,17 @@ fn row(route: &Route) -> Row {
     ]
 }
 
-fn details(route: &Route, out: &mut Out) -> io::Result<()> {
+/// Everything about a route.
+pub(super) fn details(route: &Route, out: &mut Out) -> io::Result<()> {
     let best = if route.best { ", best" } else { "" };
     let stale = if route.stale { ", stale" } else { "" };
-    out.line(format!("{} from {}{best}{stale}", prefix(route), from(route)))?;
+    let rejected = if route.rejected { ", rejected by import policy" } else { "" };
+    out.line(format!("{} from {}{best}{stale}{rejected}", prefix(route), from(route)))?;
+    attributes(route, "  ", out)
+}
+
+/// What a route says, each line behind `indent`.
+pub(super) fn attributes(route: &Route, indent: &str, out: &mut Out) -> io::Result<()> {
     let path = text::as_path(route);
     let hop = match route.link_local_next_hop.as_str() {
         "" => route.next_hop.clone(),
@@ -194,7 +202,7 @@ fn details(route: &Route, out: &mut Out) -> io::Result<()> {
         ("ASPA", route.aspa_state.clone()),
     ];
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        out.line(format!("  {:<13}{value}", format!("{name}:")))?;
+        out.line(format!("{indent}{:<13}{value}", format!("{name}:")))?;
     }
     Ok(())
 }

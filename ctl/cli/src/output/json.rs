@@ -20,6 +20,7 @@ pub(crate) fn route(route: &v1::Route) -> Value {
         "large_communities": route.large_communities,
         "path_id": route.path_id,
         "stale": route.stale,
+        "rejected": route.rejected,
     }));
     let mut add = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -37,6 +38,99 @@ pub(crate) fn route(route: &v1::Route) -> Value {
         || route.as_path_segments.iter().map(|s| json!({ "set": s.set, "asns": s.asns })).collect();
     add("as_path_segments", (!route.as_path_segments.is_empty()).then(segments));
     Value::Object(object)
+}
+
+/// The candidates for a prefix, and what they lost by.
+pub(crate) fn explained_best(e: &v1::ExplainBestPathResponse) -> Value {
+    let candidate = |c: &v1::BestPathCandidate| {
+        json!({
+            "route": c.route.as_ref().map(route),
+            "vs_best_reason": c.vs_best_reason,
+            "vs_best_ordering": c.vs_best_ordering,
+        })
+    };
+    json!({
+        "prefix": e.prefix,
+        "prefix_length": e.prefix_length,
+        "best_route": e.best_route.as_ref().map(route),
+        "candidates": list(&e.candidates, candidate),
+    })
+}
+
+/// What a neighbor is sent of a prefix, and why.
+pub(crate) fn explained_advertised(e: &v1::ExplainAdvertisedRouteResponse) -> Value {
+    let name = e.decision().as_str_name().trim_start_matches("EXPLAIN_DECISION_").to_ascii_lowercase();
+    json!({
+        "decision": name,
+        "peer_address": e.peer_address,
+        "prefix": e.prefix,
+        "prefix_length": e.prefix_length,
+        "next_hop": e.next_hop,
+        "path_id": e.path_id,
+        "route_peer_address": e.route_peer_address,
+        "route_type": e.route_type,
+        "reasons": list(&e.reasons, explain_reason),
+        "modifications": e.modifications.as_ref().map(modifications),
+        "paths": list(&e.paths, explained_path),
+    })
+}
+
+/// A path, and why it is as it is.
+pub(crate) fn explained_path(p: &v1::ExplainedPath) -> Value {
+    json!({
+        "route": p.route.as_ref().map(route),
+        "route_type": p.route_type,
+        "chosen": p.chosen,
+        "reason": p.reason.as_ref().map(explain_reason),
+        "policies": list(&p.policies, explained_policy),
+        "modifications": p.modifications.as_ref().map(modifications),
+        "made": p.made.as_ref().map(route),
+    })
+}
+
+fn explain_reason(r: &v1::ExplainReason) -> Value {
+    json!({ "code": r.code, "message": r.message })
+}
+
+fn explained_policy(p: &v1::ExplainedPolicy) -> Value {
+    let matched = |m: &v1::ExplainedMatch| json!({ "written": m.written, "found": m.found, "held": m.held });
+    let statement = |s: &v1::ExplainedStatement| {
+        json!({
+            "number": s.number,
+            "name": s.name,
+            "line": s.line,
+            "action": s.action,
+            "held": s.held,
+            "matches": list(&s.matches, matched),
+            "changes": s.changes,
+        })
+    };
+    json!({ "name": p.name, "action": p.action, "statements": list(&p.statements, statement) })
+}
+
+/// What is changed; what is not is left out.
+fn modifications(m: &v1::ExplainModifications) -> Value {
+    let mut all = Map::new();
+    let mut add = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            all.insert(key.to_owned(), value);
+        }
+    };
+    add("set_local_pref", m.set_local_pref.map(|n| json!(n)));
+    add("set_med", m.set_med.map(|n| json!(n)));
+    add("set_next_hop", (!m.set_next_hop.is_empty()).then(|| json!(m.set_next_hop)));
+    let standard = |l: &[u32]| (!l.is_empty()).then(|| strings(l, |c| text::community_number(*c)));
+    let extended = |l: &[u64]| (!l.is_empty()).then(|| strings(l, |c| text::extended_community(*c)));
+    let large = |l: &[String]| (!l.is_empty()).then(|| json!(l));
+    add("communities_add", standard(&m.communities_add));
+    add("communities_remove", standard(&m.communities_remove));
+    add("extended_communities_add", extended(&m.extended_communities_add));
+    add("extended_communities_remove", extended(&m.extended_communities_remove));
+    add("large_communities_add", large(&m.large_communities_add));
+    add("large_communities_remove", large(&m.large_communities_remove));
+    add("as_path_prepend_asn", m.as_path_prepend_asn.map(|n| json!(n)));
+    add("as_path_prepend_count", m.as_path_prepend_count.map(|n| json!(n)));
+    Value::Object(all)
 }
 
 /// A neighbor.

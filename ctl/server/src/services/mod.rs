@@ -1,6 +1,7 @@
 //! The gRPC services, one module each.
 
 mod control;
+mod explain;
 mod global;
 mod injection;
 mod neighbor;

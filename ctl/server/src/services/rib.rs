@@ -6,9 +6,9 @@ use bgp::Family;
 use grpc::v1::rib_service_server::RibService;
 use grpc::v1::{
     ExplainAdvertisedRouteRequest, ExplainAdvertisedRouteResponse, ExplainBestPathRequest,
-    ExplainBestPathResponse, FamilyTables, ListFlowSpecRequest, ListFlowSpecResponse, ListRoutesRequest,
-    ListRoutesResponse, NeighborTables, RibSummaryRequest, RibSummaryResponse, RouteEvent,
-    WatchRoutesRequest,
+    ExplainBestPathResponse, ExplainReceivedRouteRequest, ExplainReceivedRouteResponse, FamilyTables,
+    ListFlowSpecRequest, ListFlowSpecResponse, ListRoutesRequest, ListRoutesResponse, NeighborTables,
+    RibSummaryRequest, RibSummaryResponse, RouteEvent, WatchRoutesRequest,
 };
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, RdeToControl, RouteView, Table};
 use ipnet::IpNet;
@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::convert::{self, of_family};
 use crate::error::{invalid, not_yet};
 use crate::page;
+use crate::services::explain;
 use crate::view::View;
 
 const DEFAULT_PAGE: u32 = 1_000;
@@ -190,16 +191,23 @@ impl RibService for Rib {
 
     async fn explain_advertised_route(
         &self,
-        _: Request<ExplainAdvertisedRouteRequest>,
+        request: Request<ExplainAdvertisedRouteRequest>,
     ) -> Result<Response<ExplainAdvertisedRouteResponse>, Status> {
-        Err(not_yet("ExplainAdvertisedRoute"))
+        explain::advertised(&self.0, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn explain_received_route(
+        &self,
+        request: Request<ExplainReceivedRouteRequest>,
+    ) -> Result<Response<ExplainReceivedRouteResponse>, Status> {
+        explain::received(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn explain_best_path(
         &self,
-        _: Request<ExplainBestPathRequest>,
+        request: Request<ExplainBestPathRequest>,
     ) -> Result<Response<ExplainBestPathResponse>, Status> {
-        Err(not_yet("ExplainBestPath"))
+        explain::best_path(&self.0, request.into_inner()).await.map(Response::new)
     }
 
     async fn watch_routes(

@@ -24,6 +24,9 @@ use ipc::control_session::{
 };
 use ipc::edit::{Assembly, Edit, EditError};
 use ipc::errors::{FaultCount, PeerError, Wrong};
+use ipc::explain::{
+    ExplainedMatch, ExplainedPath, ExplainedPolicy, ExplainedStatement, PolicyChanges, Question,
+};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
 use ipnet::IpNet;
@@ -145,6 +148,7 @@ pub(crate) fn route(prefix: &str, peer: Option<u16>) -> RouteView {
         path_id: 0,
         best: true,
         stale: false,
+        denied: false,
         origin: 0,
         as_path: vec![Segment { set: false, asns: vec![65001, 65010] }],
         next_hop,
@@ -395,6 +399,7 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
     match question {
         ControlToRde::ListRoutes { id, filter, after, limit, .. } => page(world, id, &filter, after, limit),
         ControlToRde::Counters { id } => counters(world, id),
+        ControlToRde::Explain { id, question, prefix } => explained(id, question, prefix),
         ControlToRde::Errors { id, peer } => {
             let counts = match peer {
                 // One is of a kind that this build has not heard of.
@@ -484,6 +489,46 @@ fn errors_of_rde() -> Vec<PeerError> {
             len: 300,
         },
     ]
+}
+
+/// Two paths: one that is used, and one that a policy does not take.
+fn explained(id: QueryId, question: Question, prefix: IpNet) -> Vec<RdeToControl> {
+    let matched = |held| ExplainedMatch { written: "match_med_ge = 5".into(), found: "7".into(), held };
+    let statement = |held: bool| ExplainedStatement {
+        number: 1,
+        name: "high".into(),
+        line: 12,
+        permits: !held,
+        held,
+        matches: vec![matched(held)],
+        changes: vec![],
+    };
+    let path = |peer, chosen: bool, code: &str| ExplainedPath {
+        route: RouteView { denied: !chosen, ..route(&prefix.to_string(), Some(peer)) },
+        route_type: "external".into(),
+        chosen,
+        code: code.into(),
+        message: format!("because of {code}"),
+        ordering: if chosen { "equal" } else { "worse" }.into(),
+        policies: vec![ExplainedPolicy {
+            name: "p".into(),
+            permits: chosen,
+            statements: vec![statement(!chosen)],
+        }],
+        made: chosen.then(|| RouteView { local_pref: Some(250), ..route(&prefix.to_string(), Some(peer)) }),
+        changes: PolicyChanges { local_pref: chosen.then_some(250), ..PolicyChanges::default() },
+    };
+    let (yes, no) = match question {
+        Question::BestPath => ("best", "shorter_as_path"),
+        Question::Received(_) => ("best", "import_policy_denied"),
+        Question::Advertised(_) => ("policy_permitted", "not_best"),
+    };
+    let part = |paths, last| RdeToControl::Explained { id, paths, last };
+    // Nothing is known of others.
+    if prefix.prefix_len() != 24 {
+        return vec![part(vec![], true)];
+    }
+    vec![part(vec![path(1, true, yes)], false), part(vec![path(2, false, no)], true)]
 }
 
 fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {

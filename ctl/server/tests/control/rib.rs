@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use bgp::Family;
 use grpc::v1::rib_service_client::RibServiceClient;
-use grpc::v1::{AddressFamily, ListRoutesRequest, RibSummaryRequest, Route};
+use grpc::v1::{
+    AddressFamily, ExplainAdvertisedRouteRequest, ExplainBestPathRequest, ExplainDecision,
+    ExplainReceivedRouteRequest, ListRoutesRequest, RibSummaryRequest, Route,
+};
 use ipc::PeerId;
 use ipc::control_rde::{RouteFilter, Segment, Table};
 use tonic::Code;
@@ -260,4 +263,54 @@ async fn a_client_that_goes_away_cancels_its_query() {
     control.until(|w| !w.questions.is_empty()).await;
     call.abort();
     control.until(|w| w.cancelled.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_prefix_is_explained() {
+    let (_control, channel) = Control::start_whole().await;
+    let mut client = RibServiceClient::new(channel);
+    let (prefix, prefix_length) = ("10.1.1.0".to_owned(), 24);
+
+    let request = ExplainBestPathRequest { prefix: prefix.clone(), prefix_length };
+    let best = client.explain_best_path(request).await.unwrap().into_inner();
+    assert!(best.best_route.is_some_and(|r| r.peer_address == "192.0.2.1"));
+    let against: Vec<_> =
+        (best.candidates.iter()).map(|c| (c.vs_best_reason.as_str(), c.vs_best_ordering.as_str())).collect();
+    assert_eq!(against, [("", "equal"), ("shorter_as_path", "worse")]);
+
+    let request = |peer_address: &str, prefix_length| ExplainReceivedRouteRequest {
+        peer_address: peer_address.to_owned(),
+        prefix: prefix.clone(),
+        prefix_length,
+    };
+    let received = client.explain_received_route(request("192.0.2.1", 24)).await.unwrap().into_inner();
+    let [used, rejected] = received.paths.as_slice() else { panic!("{received:?}") };
+    assert_eq!(used.made.as_ref().map(|r| r.local_pref), Some(250));
+    assert_eq!(used.modifications.as_ref().and_then(|m| m.set_local_pref), Some(250));
+    assert!(rejected.route.as_ref().is_some_and(|r| r.rejected));
+    let statement = &rejected.policies[0].statements[0];
+    assert_eq!((statement.name.as_str(), statement.line, statement.held), ("high", 12, true));
+    assert_eq!((statement.matches[0].found.as_str(), statement.action.as_str()), ("7", "deny"));
+
+    let request = |peer_address: &str, prefix: &str, prefix_length| ExplainAdvertisedRouteRequest {
+        peer_address: peer_address.to_owned(),
+        prefix: prefix.to_owned(),
+        prefix_length,
+    };
+    let sent =
+        client.explain_advertised_route(request("192.0.2.1", "10.1.1.0", 24)).await.unwrap().into_inner();
+    assert_eq!((sent.decision(), sent.paths.len()), (ExplainDecision::Advertise, 2));
+    assert_eq!(sent.reasons[0].code, "policy_permitted");
+    let none =
+        client.explain_advertised_route(request("192.0.2.1", "10.0.0.0", 8)).await.unwrap().into_inner();
+    assert_eq!(none.decision(), ExplainDecision::NoBestRoute);
+
+    for (peer, prefix, expected) in [
+        ("192.0.2.99", "10.1.1.0", Code::NotFound),
+        ("nobody", "10.1.1.0", Code::InvalidArgument),
+        ("192.0.2.1", "10.1.1.1", Code::InvalidArgument),
+    ] {
+        let answer = client.explain_advertised_route(request(peer, prefix, 24)).await;
+        assert_eq!(answer.unwrap_err().code(), expected, "{peer} {prefix}");
+    }
 }

@@ -162,6 +162,47 @@ impl Definitions {
             && *neighbor_sets == other.neighbor_sets
     }
 
+    /// Whether what is assigned here and what is assigned there decide alike, as far as their texts tell: the same
+    /// policies, with the same sets.
+    pub fn decides_alike(&self, assigned: &Assigned, other: &Definitions, there: &Assigned) -> bool {
+        let (Some(a), Some(b)) = (self.policies_of(assigned), other.policies_of(there)) else { return false };
+        let same = |a: &PolicyDef, b: &PolicyDef| {
+            let statements = || a.statements.iter().zip(&b.statements);
+            (&a.name, a.default_action, a.statements.len()) == (&b.name, b.default_action, b.statements.len())
+                && statements().all(|(a, b)| a.says_the_same(b))
+                && a.statements.iter().flat_map(|s| &s.matches).all(|m| self.same_set(other, m))
+        };
+        (assigned == &Assigned::None) == (there == &Assigned::None)
+            && a.len() == b.len()
+            && a.iter().zip(&b).all(|(a, b)| same(a, b))
+    }
+
+    /// The policies that are assigned; `None` where one is not there.
+    fn policies_of(&self, assigned: &Assigned) -> Option<Vec<&PolicyDef>> {
+        match assigned {
+            Assigned::None => Some(Vec::new()),
+            Assigned::Chain(names) => {
+                names.iter().map(|name| self.policies.iter().find(|p| p.name == *name)).collect()
+            }
+            Assigned::Inline(n) => Some(vec![self.inline.get(usize::try_from(*n).ok()?)?]),
+        }
+    }
+
+    /// Whether the set that a match refers to has the same content in both.
+    fn same_set(&self, other: &Definitions, m: &Match) -> bool {
+        fn same<T: PartialEq>(a: &[Named<T>], b: &[Named<T>], name: &str) -> bool {
+            a.iter().find(|s| s.name == name) == b.iter().find(|s| s.name == name)
+        }
+        let Some((kind, name)) = m.refers_to() else { return true };
+        match kind {
+            SetKind::Prefixes => same(&self.prefix_sets, &other.prefix_sets, name),
+            SetKind::Asns => same(&self.as_sets, &other.as_sets, name),
+            SetKind::Communities => same(&self.community_sets, &other.community_sets, name),
+            SetKind::Neighbors => same(&self.neighbor_sets, &other.neighbor_sets, name),
+            SetKind::Policy => true,
+        }
+    }
+
     /// The statements that refer to the set of this kind and name: the policy, and the number of the statement in
     /// it from 0.
     pub fn users<'d>(&'d self, kind: SetKind, name: &'d str) -> impl Iterator<Item = (&'d PolicyDef, usize)> {

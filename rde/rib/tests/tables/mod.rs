@@ -11,8 +11,8 @@ use bgp::update::{ReadContext, Update};
 use bgp::{Family, NextHop};
 use ipnet::IpNet;
 use rib::{
-    Applied, Batch, Counters, HashKey, Intake, PageDone, PeerIdx, PeerInfo, Query, Refreshes, Rib, Settings,
-    Sink, Target,
+    Applied, Batch, Counters, Explained, HashKey, Intake, PageDone, PeerIdx, PeerInfo, PeerPolicy, Query,
+    Question, Refreshes, Rib, Settings, Sink, Target,
 };
 
 /// An intake and its shards.
@@ -214,6 +214,20 @@ impl Tables {
         }
     }
 
+    /// Peers have other policies: for import, for export.
+    pub(crate) fn set_policies(
+        &mut self,
+        peers: &[(PeerIdx, [Option<Arc<PeerPolicy>>; 2])],
+        sink: &mut impl Sink,
+    ) {
+        let intake = &mut self.intake;
+        let known = peers.iter().filter_map(|(idx, p)| Some((*idx, intake.set_policies(*idx, p.clone())?)));
+        let list: Vec<_> = known.collect();
+        for (shard, rib) in (0..).zip(&mut self.shards) {
+            rib.set_policies(&list, &mut Part { shard, joint: &mut self.joint, sink });
+        }
+    }
+
     pub(crate) fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
         let mut did = false;
         for (shard, rib) in (0..).zip(&mut self.shards) {
@@ -227,6 +241,11 @@ impl Tables {
         }
         self.joint.forgotten.drain(..).for_each(|p| self.intake.forgotten(p));
         did
+    }
+
+    pub(crate) fn explain(&mut self, question: Question, prefix: IpNet) -> Vec<Explained> {
+        let shard = self.intake.shard(prefix);
+        self.shards[shard].explain(question, prefix)
     }
 
     pub(crate) fn page(&mut self, query: &Query) -> PageDone {

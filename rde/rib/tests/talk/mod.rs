@@ -112,6 +112,13 @@ impl Talk {
 
     /// A session comes up, and everything that follows from it happens.
     pub(crate) fn up(&mut self, info: PeerInfo) -> PeerIdx {
+        let idx = self.begin(info);
+        self.settle();
+        idx
+    }
+
+    /// A session comes up, without what follows from it.
+    pub(crate) fn begin(&mut self, info: PeerInfo) -> PeerIdx {
         let ctx = ReadContext {
             four_octet_as: info.four_octet_as,
             external: info.external(),
@@ -121,15 +128,19 @@ impl Talk {
         let idx = self.tables.peer_up(info, 0).unwrap();
         self.net.up(idx);
         self.peers.push((idx, ctx));
-        self.settle();
         idx
     }
 
     pub(crate) fn down(&mut self, peer: PeerIdx) {
+        self.end(peer);
+        self.settle();
+    }
+
+    /// A session ends, without what follows from it.
+    pub(crate) fn end(&mut self, peer: PeerIdx) {
         self.tables.peer_down(peer);
         self.net.down(peer);
         self.peers.retain(|(p, _)| *p != peer);
-        self.settle();
     }
 
     pub(crate) fn settle(&mut self) {
@@ -141,18 +152,23 @@ impl Talk {
         while self.tables.work(now, &mut self.net) {}
     }
 
-    fn context(&self, peer: PeerIdx) -> ReadContext {
+    pub(crate) fn context(&self, peer: PeerIdx) -> ReadContext {
         self.peers.iter().find(|(p, _)| *p == peer).unwrap().1
     }
 
     /// An UPDATE from a peer, without what follows from it.
     pub(crate) fn says(&mut self, peer: PeerIdx, list: &[Attribute], nlri: &[[u8; 4]]) -> Applied {
+        self.says_of(peer, list, nlri.as_flattened())
+    }
+
+    /// The same with NLRI as it is on the wire.
+    pub(crate) fn says_of(&mut self, peer: PeerIdx, list: &[Attribute], nlri: &[u8]) -> Applied {
         let mut attributes = Vec::new();
         list.iter().for_each(|(f, c, v)| write_attribute(&mut attributes, *f, *c, v));
         let mut body = vec![0, 0];
         body.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
         body.extend(attributes);
-        body.extend(nlri.as_flattened());
+        body.extend(nlri);
         let ctx = self.context(peer);
         let update = parse(&body, &ctx).unwrap();
         assert!(update.faults.is_empty(), "{:?}", update.faults);
@@ -161,8 +177,13 @@ impl Talk {
 
     /// Withdrawals from a peer, without what follows from them.
     pub(crate) fn withdraws(&mut self, peer: PeerIdx, nlri: &[[u8; 4]]) {
-        let mut body = u16::try_from(nlri.as_flattened().len()).unwrap().to_be_bytes().to_vec();
-        body.extend(nlri.as_flattened());
+        self.withdraws_of(peer, nlri.as_flattened());
+    }
+
+    /// The same with NLRI as it is on the wire.
+    pub(crate) fn withdraws_of(&mut self, peer: PeerIdx, nlri: &[u8]) {
+        let mut body = u16::try_from(nlri.len()).unwrap().to_be_bytes().to_vec();
+        body.extend(nlri);
         body.extend([0, 0]);
         let ctx = self.context(peer);
         self.tables.apply(peer, &parse(&body, &ctx).unwrap(), &ctx);

@@ -49,6 +49,12 @@ impl SummaryFlags {
         self.0 & flags.0 != 0
     }
 
+    /// Those of them that are in `flags` too.
+    #[must_use]
+    pub const fn of(self, flags: SummaryFlags) -> SummaryFlags {
+        SummaryFlags(self.0 & flags.0)
+    }
+
     /// Sets `flags`.
     #[inline]
     pub const fn insert(&mut self, flags: SummaryFlags) {

@@ -1,0 +1,73 @@
+//! Policies on their way in: compiled in a thread of their own, since updates flow meanwhile, and then given to the
+//! sessions that they are for.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use ipc::config::RdePeer;
+use ipc::{Generation, PeerId};
+use policy::{Assigned, CompileError, Policies, Staged};
+use rib::PeerPolicy;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::engine::Engine;
+
+/// What peers have for import and for export. Who has nothing is not there.
+pub(crate) type PeerPolicies = HashMap<PeerId, [Option<Arc<PeerPolicy>>; 2]>;
+
+/// What became of the policies of a staged configuration.
+pub(crate) type Compiled = (Generation, Result<PeerPolicies, String>);
+
+/// Compiles policies, given as `policy::Staged` in postcard, for these peers; the result goes to `done`.
+///
+/// # Errors
+/// Where there is no thread to be had.
+pub(crate) fn compile(
+    generation: Generation,
+    octets: Vec<u8>,
+    peers: Vec<RdePeer>,
+    done: UnboundedSender<Compiled>,
+) -> io::Result<()> {
+    std::thread::Builder::new().name("policies".to_owned()).spawn(move || {
+        let result = compiled(&octets, &peers);
+        // Nobody listens at the end of the process only.
+        drop(done.send((generation, result)));
+    })?;
+    Ok(())
+}
+
+fn compiled(octets: &[u8], peers: &[RdePeer]) -> Result<PeerPolicies, String> {
+    let staged: Staged = postcard::from_bytes(octets).map_err(|e| format!("policies: {e}"))?;
+    let first = |errors: Vec<CompileError>| errors.first().map(ToString::to_string).unwrap_or_default();
+    let policies = Policies::compile(&staged.definitions).map_err(first)?;
+    let peers: HashMap<u16, &RdePeer> = peers.iter().map(|p| (p.id.0, p)).collect();
+    let mut all = PeerPolicies::new();
+    for assignee in staged.peers {
+        let Some(peer) = peers.get(&assignee.peer) else { continue };
+        let (address, remote_asn, peer_group) = (peer.address, peer.remote_asn, assignee.peer_group);
+        let context = policies.context(&policy::Peer { address, remote_asn, peer_group });
+        let of = |assigned: &Assigned| match policies.assigned(assigned) {
+            Ok(chain) => Ok(chain.map(|c| Arc::new(PeerPolicy::new(c, context.clone())))),
+            Err(error) => Err(error.to_string()),
+        };
+        all.insert(peer.id, [of(&assignee.import)?, of(&assignee.export)?]);
+    }
+    Ok(all)
+}
+
+impl Engine {
+    /// Gives the policies of the configuration to all sessions, and to peers whose routes are kept. `before`: what they
+    /// had.
+    pub(crate) fn policies_changed(&mut self, before: &PeerPolicies) {
+        let (Some(config), Some(tables)) = (&self.config, &mut self.tables) else { return };
+        let list: Vec<_> = (self.peers.iter())
+            .filter(|(peer, _)| before.contains_key(peer) || config.policies.contains_key(peer))
+            .filter_map(|(peer, p)| Some((p.place()?, config.policies_of(peer))))
+            .collect();
+        if !list.is_empty() {
+            tables.set_policies(list);
+            self.wake();
+        }
+    }
+}
