@@ -30,6 +30,8 @@ pub struct PeerRole {
 pub struct PrefixLimits {
     /// Most prefixes that the peer may announce.
     pub received: Option<u32>,
+    /// Of these, only those count that its import policy takes.
+    pub accepted_only: bool,
     /// Most prefixes that the peer is announced.
     pub advertised: Option<u32>,
     /// What happens beyond either.
@@ -128,6 +130,8 @@ pub struct RdePeer {
     pub allow_own_as: u8,
     /// Announcements to it leave at most every so many seconds (RFC 4271 §9.2.1.1); 0 = at once.
     pub advertisement_interval: u16,
+    /// Routes that its import policy does not take are kept, for another policy.
+    pub keep_rejected: bool,
     /// An external peer that must have policies: without one, nothing is exchanged in its direction (RFC 8212).
     pub policy_required: bool,
     /// Paths with an AS_SET are not taken (RFC 9774).

@@ -226,7 +226,9 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         log_level: _,
         max_prefixes: _,
         max_prefixes_action: _,
+        max_prefixes_count: _,
         max_prefixes_out: _,
+        keep_rejected: _,
         graceful_restart: _,
         route_server_client: _,
         route_reflector_client: _,
@@ -274,6 +276,8 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         graceful_shutdown => "graceful_shutdown",
         add_path => "add_path",
         advertisement_interval => "advertisement_interval",
+        max_prefixes_count => "max_prefixes_count",
+        keep_rejected => "keep_rejected",
     );
     // Prefixes are counted from the beginning of a session that has a limit.
     let limits = [
@@ -332,6 +336,9 @@ mod tests {
             ("max_prefixes = 5", "", Some(Cost::Nothing)),
             ("", "max_prefixes = 5", Some(Cost::Reset)),
             ("", "max_prefixes_out = 5", Some(Cost::Reset)),
+            ("", "max_prefixes_count = \"accepted\"", Some(Cost::Reset)),
+            ("", "max_prefixes_count = \"received\"", None),
+            ("", "keep_rejected = false", Some(Cost::Reset)),
             (
                 "max_prefixes = 5\nmax_prefixes_action = \"warn\"",
                 "max_prefixes = 5\nmax_prefixes_action = \"shutdown\"",

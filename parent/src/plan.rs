@@ -19,7 +19,7 @@ use policy::{Assigned, Assignee, Staged, resolve};
 
 use crate::VERSION;
 use crate::changes::Changes;
-use crate::config::{Config, Global, MaxPrefixesAction, Neighbor};
+use crate::config::{Config, Global, MaxPrefixesAction, Neighbor, PrefixCount};
 use crate::marker::Restarted;
 
 /// A numbered configuration in the engines' terms.
@@ -325,6 +325,7 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
 fn prefix_limits(n: &Neighbor) -> PrefixLimits {
     PrefixLimits {
         received: n.max_prefixes,
+        accepted_only: n.max_prefixes_count == PrefixCount::Accepted,
         advertised: n.max_prefixes_out,
         action: match n.max_prefixes_action {
             MaxPrefixesAction::Shutdown => OverLimit::Shutdown,
@@ -352,6 +353,7 @@ fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
         enforce_first_as: n.enforce_first_as,
         allow_own_as: n.allow_own_as,
         advertisement_interval: n.advertisement_interval,
+        keep_rejected: n.keep_rejected,
         policy_required: policy_required(global, n),
         reject_as_sets: global.reject_as_sets,
         remove_private_as: n.remove_private_as,

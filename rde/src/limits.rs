@@ -186,7 +186,8 @@ mod tests {
     use super::*;
 
     fn watch(received: Option<u32>, advertised: Option<u32>) -> Watch {
-        Watch::begin(PrefixLimits { received, advertised, action: OverLimit::Shutdown })
+        let limits = PrefixLimits { received, advertised, ..PrefixLimits::default() };
+        Watch::begin(limits)
     }
 
     #[test]

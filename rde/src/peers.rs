@@ -170,6 +170,7 @@ pub(crate) fn info(
         enforce_first_as: config.enforce_first_as,
         allow_own_as: config.allow_own_as,
         advertisement_interval: config.advertisement_interval,
+        keep_rejected: config.keep_rejected,
         barred: Barred {
             import: config.policy_required && import.is_none(),
             export: config.policy_required && export.is_none(),
@@ -192,6 +193,7 @@ pub(crate) fn info(
         },
         counted: Counted {
             received: config.prefix_limits.received.is_some(),
+            accepted_only: config.prefix_limits.accepted_only,
             advertised: config.prefix_limits.advertised.is_some(),
         },
     }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use bgp::FamilySet;
 use ipc::config::RdePeer;
+use ipc::control_rde::SoftResetError;
 use ipc::{Generation, PeerId};
 use policy::{Assigned, CompileError, Policies, Staged};
 use rib::PeerPolicy;
@@ -61,13 +63,34 @@ impl Engine {
     /// had.
     pub(crate) fn policies_changed(&mut self, before: &PeerPolicies) {
         let (Some(config), Some(tables)) = (&self.config, &mut self.tables) else { return };
-        let list: Vec<_> = (self.peers.iter())
-            .filter(|(peer, _)| before.contains_key(peer) || config.policies.contains_key(peer))
-            .filter_map(|(peer, p)| Some((p.place()?, config.policies_of(peer))))
-            .collect();
+        let (mut list, mut incomplete) = (Vec::new(), Vec::new());
+        for (peer, p) in self.peers.iter() {
+            let concerned = before.contains_key(&peer) || config.policies.contains_key(&peer);
+            let Some(place) = p.place().filter(|_| concerned) else { continue };
+            let policies = config.policies_of(peer);
+            let [had, has] = [
+                before.get(&peer).and_then(|p| p.first()?.as_ref()),
+                policies.first().and_then(Option::as_ref),
+            ];
+            if had != has && config.peers.get(&peer).is_some_and(|p| !p.keep_rejected) {
+                incomplete.push(peer);
+            }
+            list.push((place, policies));
+        }
         if !list.is_empty() {
             tables.set_policies(list);
             self.wake();
+        }
+        for peer in incomplete {
+            // What was not taken is not there: the peer has it.
+            if self.soft_reset(peer, FamilySet::EMPTY, true) == Err(SoftResetError::NoRouteRefresh) {
+                let address = self.config.as_ref().and_then(|c| c.peers.get(&peer)).map(|p| p.address);
+                let peer_addr = address.map(|a| a.to_string());
+                tracing::warn!(
+                    peer_addr,
+                    "the import policy is another one, and the peer cannot be asked for the routes that were rejected"
+                );
+            }
         }
     }
 }

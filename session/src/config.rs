@@ -124,7 +124,7 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
 
 /// Where a limit is only warned of, it does not concern sessions.
 fn prefix_limits(limits: &ipc::config::PrefixLimits) -> PrefixLimits {
-    let ipc::config::PrefixLimits { received, advertised, action } = *limits;
+    let ipc::config::PrefixLimits { received, advertised, action, .. } = *limits;
     match action {
         OverLimit::Shutdown => PrefixLimits { received, advertised, restart: None },
         OverLimit::Restart { minutes } => {

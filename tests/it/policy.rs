@@ -321,14 +321,22 @@ fn a_reload_sends_only_the_difference() -> Result<()> {
         for n in 1..=3 {
             daemon.add(&route(&format!("10.{n}.0.0/16")), "10.0.61.9".parse()?, "64500")?;
         }
-        // Until the speaker has the last one.
-        let next = |speaker: &mut Speaker| -> Result<Vec<u8>> { Ok(speaker.expect(bgp::UPDATE)?.body) };
+        // How many prefixes the speaker is told of until it has the last one; each takes three octets.
         let until = |speaker: &mut Speaker, n: u8| -> Result<usize> {
             let mut count = 0;
-            while !next(speaker)?.ends_with(&[16, 10, n]) {
-                count += 1;
+            loop {
+                let body = speaker.expect(bgp::UPDATE)?.body;
+                if body.ends_with(&[16, 10, n]) {
+                    return Ok(count);
+                }
+                let len = |at: usize| match body.get(at..at + 2) {
+                    Some([high, low]) => usize::from(*high) << 8 | usize::from(*low),
+                    _ => 0,
+                };
+                let withdrawn = len(0);
+                let attributes = len(2 + withdrawn);
+                count += (withdrawn + body.len().saturating_sub(4 + withdrawn + attributes)) / 3;
             }
-            Ok(count)
         };
         until(&mut first, 3)?;
         until(&mut second, 3)?;
@@ -343,7 +351,7 @@ fn a_reload_sends_only_the_difference() -> Result<()> {
             // Back to what it was.
             String::new(),
         ];
-        for (n, (statements, expected)) in (10..).zip(changes.into_iter().zip([2, 0, 1])) {
+        for (n, (statements, expected)) in (10..).zip(changes.into_iter().zip([2, 0, 2])) {
             reload(&mut daemon, &config(&statements))?;
             // What is sent behind it tells that there is no more; a round of all that there was to look at comes first.
             let is_known = |what: &str| daemon.advertised(Pairs::theirs(SECOND), what);
@@ -361,5 +369,55 @@ fn a_reload_sends_only_the_difference() -> Result<()> {
             assert_eq!((state.established, state.flaps, state.notifications_sent), (true, 0, 0));
         }
         Ok(())
+    })
+}
+
+/// Where rejected routes are not kept, BIRD is asked for them when a policy would take them; and a limit of what is taken does
+/// not count them.
+#[test]
+fn rejected_routes_that_are_not_kept_are_asked_for_and_do_not_count() -> Result<()> {
+    const BIRD_PAIR: u8 = 63;
+    Lab::run(|lab| {
+        let Pairs { us, peer } = Pairs::new(lab, &[BIRD_PAIR])?;
+        let theirs = Pairs::theirs(BIRD_PAIR);
+        let routes: Vec<Route> = (1..=5).map(|n| route(&format!("10.{n}.0.0/16"))).collect();
+        let session = Session::new(&theirs.to_string(), &Pairs::ours(BIRD_PAIR).to_string(), US)?;
+        let setup = Setup { asn: BIRD, router_id: "10.0.63.2", sessions: vec![session], routes };
+        let _bird = Kind::Bird.start(&peer, &setup)?;
+        let neighbor = Neighbor::new(&theirs.to_string(), BIRD)
+            .set("import_policy_chain", "[\"p\"]")
+            .set("max_prefixes", 4)
+            .set("max_prefixes_count", "\"accepted\"")
+            .set("keep_rejected", false);
+        let config = |prefixes: &[u8]| {
+            let deny = |n: &u8| {
+                format!(
+                    "[[policy.definitions.p.statements]]\naction = \"deny\"\nprefix = \"10.{n}.0.0/16\"\n"
+                )
+            };
+            Rustbgpd::configuration(US, "10.0.63.1", std::slice::from_ref(&neighbor))
+                + "[policy.definitions.p]\n"
+                + &prefixes.iter().map(deny).collect::<String>()
+        };
+        let mut daemon = Rustbgpd::start(&us, &config(&[1, 2]))?;
+        daemon.wait_established(&[theirs])?;
+        let received = |daemon: &Rustbgpd| -> Result<u64> { Ok(daemon.neighbor(theirs)?.prefixes_received) };
+        expect("what is taken", &3, || received(&daemon))?;
+        assert_eq!(daemon.received(theirs, "10.1.0.0/16")?, None, "not kept");
+
+        reload(&mut daemon, &config(&[2, 3]))?;
+        let there = |n: u8| -> Result<bool> { Ok(daemon.best(&format!("10.{n}.0.0/16"))?.is_some()) };
+        expect("what is taken now", &[true, false, false, true, true], || {
+            Ok([there(1)?, there(2)?, there(3)?, there(4)?, there(5)?])
+        })?;
+        let state = daemon.neighbor(theirs)?;
+        assert_eq!((state.established, state.flaps, state.prefixes_received), (true, 0, 3));
+
+        // All five are more than may be taken.
+        reload(&mut daemon, &config(&[]))?;
+        let address = theirs.to_string();
+        expect("the limit to end the session", &true, || {
+            Ok(daemon.json(&["neighbor", &address])?["over_prefix_limit"] == true)
+        })
     })
 }

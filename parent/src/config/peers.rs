@@ -210,6 +210,7 @@ fn complete(s: Settings, address: IpAddr, remote_asn: u32, asn: u32, group: Opti
             (Some(OverLimit::Restart), Some(minutes)) => MaxPrefixesAction::Restart { minutes },
             _ => MaxPrefixesAction::Shutdown,
         },
+        max_prefixes_count: value(s.max_prefixes_count).unwrap_or_default(),
         max_prefixes_out: value(s.max_prefixes_out),
         graceful_restart: GracefulRestart {
             enabled: value(s.graceful_restart).unwrap_or(true),
@@ -224,6 +225,7 @@ fn complete(s: Settings, address: IpAddr, remote_asn: u32, asn: u32, group: Opti
         enforce_first_as: value(s.enforce_first_as).unwrap_or(!route_server_client),
         allow_own_as: value(s.allow_own_as).unwrap_or(0),
         advertisement_interval: value(s.advertisement_interval).unwrap_or(0),
+        keep_rejected: value(s.keep_rejected).unwrap_or(true),
         default_originate: on(s.default_originate),
         graceful_shutdown: value(s.graceful_shutdown).unwrap_or(true),
         role: value(s.role).map(|role| PeerRole { role, strict: on(s.role_strict) }),

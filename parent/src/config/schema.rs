@@ -213,6 +213,8 @@ pub(crate) struct Neighbor {
     pub max_prefixes: Option<u32>,
     /// What happens beyond `max_prefixes`.
     pub max_prefixes_action: MaxPrefixesAction,
+    /// Which prefixes count for `max_prefixes`.
+    pub max_prefixes_count: PrefixCount,
     /// Most prefixes announced.
     pub max_prefixes_out: Option<u32>,
     /// Graceful restart (RFC 4724).
@@ -243,6 +245,8 @@ pub(crate) struct Neighbor {
     pub export_policy: Assignment,
     /// Announcements leave at most every so many seconds, 0 = at once.
     pub advertisement_interval: u16,
+    /// Routes that the import policy does not take are kept, for another policy.
+    pub keep_rejected: bool,
 }
 
 /// The graceful restart keys of a peer (RFC 4724, RFC 9494).
@@ -256,6 +260,16 @@ pub(crate) struct GracefulRestart {
     pub stale_routes_time: u16,
     /// Seconds to keep them as long-lived stale, 0 = off.
     pub llgr_stale_time: u32,
+}
+
+/// Which prefixes of a peer are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum PrefixCount {
+    /// All that it announces.
+    #[default]
+    Received,
+    /// Those that its import policy takes.
+    Accepted,
 }
 
 /// What happens when a peer sends more than `max_prefixes`.

@@ -9,7 +9,7 @@ use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
 use super::policy::{self as policies, Names};
 use super::reader::{At, Reader, Table};
-use super::schema::LogLevel;
+use super::schema::{LogLevel, PrefixCount};
 use super::secret::Secret;
 use super::telemetry::LOG_LEVELS;
 
@@ -53,6 +53,7 @@ settings! {
     max_prefixes: u32,
     max_prefixes_action: OverLimit,
     max_prefixes_restart_minutes: u16,
+    max_prefixes_count: PrefixCount,
     max_prefixes_out: u32,
     graceful_restart: bool,
     gr_restart_time: u16,
@@ -72,6 +73,7 @@ settings! {
     add_path_send: bool,
     add_path_send_max: u32,
     advertisement_interval: u16,
+    keep_rejected: bool,
     import_policy: Assignment,
     export_policy: Assignment,
 }
@@ -158,10 +160,13 @@ fn limits<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
         [("shutdown", OverLimit::Shutdown), ("restart", OverLimit::Restart), ("warn", OverLimit::Warn)];
     s.max_prefixes_action = r.choice(t, "max_prefixes_action", &actions);
     s.max_prefixes_restart_minutes = r.positive(t, "max_prefixes_restart_minutes");
+    let counts = [("received", PrefixCount::Received), ("accepted", PrefixCount::Accepted)];
+    s.max_prefixes_count = r.choice(t, "max_prefixes_count", &counts);
     s.max_prefixes_out = r.positive(t, "max_prefixes_out");
 }
 
 fn routing<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
+    s.keep_rejected = r.boolean(t, "keep_rejected");
     s.route_server_client = r.boolean(t, "route_server_client");
     s.route_reflector_client = r.boolean(t, "route_reflector_client");
     let private = [

@@ -9,7 +9,7 @@ use crate::decide::{Candidate, best};
 use crate::group::Group;
 use crate::long_lived;
 use crate::paths::{Path, Paths, part, taken};
-use crate::peers::{PeerIdx, Peers};
+use crate::peers::{Peer, PeerIdx, Peers};
 use crate::policies::Judge;
 use crate::rib::Limits;
 use crate::slots::{Addr, Slots};
@@ -109,6 +109,12 @@ impl<A: Addr> FamilyTable<A> {
             Some(id) => id,
             None => self.slots.find_or_make(change.hash, change.addr, change.len),
         };
+        if denied && !shared.peers.keeps_rejected(change.peer) {
+            // As if it had been withdrawn.
+            self.remove(shared, id, change.peer, |_, p| p.path_id == change.path_id);
+            return self.slots.free_if_unused(id);
+        }
+        let counted = self.counted(shared, id, change.peer);
         let mark = shared.peers.stale(change.peer, A::FAMILY).mark();
         let path = Path { attr, path_id: change.path_id, peer: change.peer, mark, denied };
         let mut list = self.slots.get(id).list();
@@ -141,12 +147,10 @@ impl<A: Addr> FamilyTable<A> {
                 shared.attrs.retain(path.attr, 1);
                 if let Some(peer) = shared.peers.get_mut(path.peer) {
                     peer.received[A::FAMILY as usize] += 1;
-                    if peer.is_tallied() && self.paths_from(id, path.peer) == 1 {
-                        shared.peers.tally(path.peer, A::FAMILY, 1);
-                    }
                 }
             }
         }
+        self.tally(shared, id, change.peer, counted);
         self.decide_and_mark(shared, id, before);
     }
 
@@ -189,6 +193,7 @@ impl<A: Addr> FamilyTable<A> {
     ) -> bool {
         let mut list = self.slots.get(id).list();
         let before = self.best(id).map(Path::route);
+        let counted = self.counted(shared, id, of);
         let mut removed = 0;
         // From the end: what takes the place of a path that goes was looked at already.
         for at in (0..usize::from(list.count)).rev() {
@@ -207,10 +212,8 @@ impl<A: Addr> FamilyTable<A> {
         self.slots.get_mut(id).set_list(list);
         if let Some(peer) = shared.peers.get_mut(of) {
             peer.received[A::FAMILY as usize] -= removed;
-            if peer.is_tallied() && self.paths_from(id, of) == 0 {
-                shared.peers.tally(of, A::FAMILY, -1);
-            }
         }
+        self.tally(shared, id, of, counted);
         self.removed += removed;
         // Also where it was not the best: by its MED it may have kept another one of its AS from being that.
         self.decide_and_mark(shared, id, before);
@@ -218,10 +221,22 @@ impl<A: Addr> FamilyTable<A> {
         true
     }
 
-    /// How many paths of a prefix are from a peer: with add-path there may be several, and for limits they count as
-    /// one.
-    fn paths_from(&self, id: u32, peer: PeerIdx) -> usize {
-        self.paths.get(self.slots.get(id).list()).iter().filter(|p| p.peer == peer).count()
+    /// Whether a prefix counts as one that a peer announces: with add-path there may be several paths, which count as
+    /// one. `None`: nobody counts.
+    pub(crate) fn counted(&self, shared: &Shared, id: u32, peer: PeerIdx) -> Option<bool> {
+        let accepted_only = shared.peers.get(peer).and_then(Peer::tallied)?;
+        let counts = |p: &&Path| p.peer == peer && !(p.denied && accepted_only);
+        Some(self.paths.get(self.slots.get(id).list()).iter().any(|p| counts(&p)))
+    }
+
+    /// Counts a prefix whose paths of a peer have changed. `before`: whether it was counted.
+    pub(crate) fn tally(&self, shared: &mut Shared, id: u32, peer: PeerIdx, before: Option<bool>) {
+        let Some(before) = before else { return };
+        match (before, self.counted(shared, id, peer) == Some(true)) {
+            (false, true) => shared.peers.tally(peer, A::FAMILY, 1),
+            (true, false) => shared.peers.tally(peer, A::FAMILY, -1),
+            _ => {}
+        }
     }
 
     /// Puts the best path first, and behind the candidates those that are none.
@@ -246,7 +261,9 @@ impl<A: Addr> FamilyTable<A> {
             return;
         }
         let before = self.best(id).map(Path::route);
+        let counted = self.counted(shared, id, peer);
         let changed = self.import_again(shared, id, peer);
+        self.tally(shared, id, peer, counted);
         if all || changed {
             self.decide_and_mark(shared, id, before);
         }

@@ -59,6 +59,7 @@ impl<A: Addr> FamilyTable<A> {
         let slot = *self.slots.get(id);
         let stale = shared.peers.stale(peer, A::FAMILY);
         let before = self.best(id).map(Path::route);
+        let counted = self.counted(shared, id, peer);
         let FamilyTable { slots, paths, .. } = self;
         let mut marked = false;
         for path in paths.get_mut(slot.list()) {
@@ -79,6 +80,7 @@ impl<A: Addr> FamilyTable<A> {
             marked = true;
         }
         if marked {
+            self.tally(shared, id, peer, counted);
             self.decide_and_mark(shared, id, before);
         }
     }

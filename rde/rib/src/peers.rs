@@ -82,6 +82,9 @@ pub struct PeerInfo {
     pub advertisement_interval: u16,
     /// What is not exchanged with it.
     pub barred: Barred,
+    /// Routes that the import policy does not take are kept. Else they are gone, and a policy that would take them needs
+    /// them to be sent again.
+    pub keep_rejected: bool,
     /// What becomes of routes that it sends.
     pub import: Option<Arc<PeerPolicy>>,
     /// What becomes of routes that it is sent.
@@ -104,6 +107,8 @@ pub struct Barred {
 pub struct Counted {
     /// Those that it announces: [`Rib::tallies`](crate::Rib::tallies).
     pub received: bool,
+    /// Of these, only those that its import policy takes.
+    pub accepted_only: bool,
     /// Those that it is announced: [`Rib::advertised`](crate::Rib::advertised).
     pub advertised: bool,
 }
@@ -138,6 +143,7 @@ impl PeerInfo {
             long_lived: LongLived::default(),
             advertisement_interval: 0,
             barred: Barred::default(),
+            keep_rejected: true,
             import: None,
             export: None,
             counted: Counted::default(),
@@ -213,9 +219,9 @@ struct Tally {
 }
 
 impl Peer {
-    /// Whether prefixes that it announces are counted.
-    pub(crate) fn is_tallied(&self) -> bool {
-        self.tally.is_some()
+    /// Whether prefixes that it announces are counted, and of these only those that are taken.
+    pub(crate) fn tallied(&self) -> Option<bool> {
+        self.tally.as_ref().map(|_| self.info.counted.accepted_only)
     }
 }
 
@@ -319,6 +325,11 @@ impl Peers {
     pub(crate) fn set_last_choice(&mut self, idx: PeerIdx, on: bool) -> bool {
         let changes = |p: &&mut Peer| !p.gone && p.rank.external && p.rank.last_choice != on;
         self.get_mut(idx).filter(changes).map(|p| p.rank.last_choice = on).is_some()
+    }
+
+    /// Whether routes of this peer are kept that its import policy does not take.
+    pub(crate) fn keeps_rejected(&self, idx: PeerIdx) -> bool {
+        self.get(idx).is_none_or(|p| p.info.keep_rejected)
     }
 
     /// Whether there is a policy for what this peer sends.

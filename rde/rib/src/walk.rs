@@ -146,6 +146,10 @@ impl<A: Addr> FamilyTable<A> {
             Task::LongLived(mark) => self.mark_long_lived(shared, id, walk.peer, mark),
             Task::Remove | Task::Sweep(_) => {}
         }
+        // What a policy takes no more is not kept for everybody.
+        if walk.task != Task::Remove && !shared.peers.keeps_rejected(walk.peer) {
+            self.remove(shared, id, walk.peer, |_, path| path.denied);
+        }
         paths.max(1)
     }
 }

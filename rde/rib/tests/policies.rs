@@ -20,7 +20,7 @@ use policy::{
     Action, Change, Definitions, Match, Named, NeighborSet, NextHopChange, Policies, PolicyDef, StatementDef,
 };
 use proptest::prelude::*;
-use rib::{Fate, Found, PeerIdx, PeerInfo, PeerPolicy, Query, QueryTable, Question};
+use rib::{Counted, Fate, Found, PeerIdx, PeerInfo, PeerPolicy, Query, QueryTable, Question};
 use talk::{Attribute, Talk, client, internal, local_pref, mandatory, path, peer, prefix};
 
 fn statement(action: Action, matches: Vec<Match>, changes: Vec<Change>) -> StatementDef {
@@ -91,14 +91,16 @@ fn info(p: usize) -> PeerInfo {
     let n = u8::try_from(p).unwrap() + 1;
     let external = |n: u8| peer(n, 65000 + u32::from(n));
     let several: FamilySet = [Family::Ipv4Unicast].into_iter().collect();
-    match p {
+    let counted = Counted { received: true, accepted_only: p % 2 == 1, advertised: false };
+    let info = match p {
         2 => PeerInfo { add_path: several, add_path_max: 2, ..external(n) },
         3 => internal(n),
         4 => client(n),
         5 | 6 => PeerInfo { route_server_client: true, enforce_first_as: false, ..external(n) },
         7 => PeerInfo { add_path: several, ..internal(n) },
         _ => external(n),
-    }
+    };
+    PeerInfo { counted, ..info }
 }
 
 /// A prefix in the NLRI encoding of a peer: who takes several paths sends identifiers as well.
@@ -179,6 +181,8 @@ struct World {
     injected: Vec<u8>,
     /// Announcements of what was there already.
     twice: usize,
+    /// Prefixes of each peer, as they are counted for limits.
+    tally: [i64; PEERS],
 }
 
 impl World {
@@ -192,6 +196,7 @@ impl World {
             announced: Default::default(),
             injected: Vec::new(),
             twice: 0,
+            tally: [0; PEERS],
         }
     }
 
@@ -210,8 +215,10 @@ impl World {
         if let Some(idx) = self.up[p].take() {
             self.read();
             self.talk.end(idx);
+            self.count();
             self.seen[p].clear();
             self.announced[p].clear();
+            self.tally[p] = 0;
         }
     }
 
@@ -246,6 +253,16 @@ impl World {
         self.talk.tables.set_policies(&list, &mut self.talk.net);
     }
 
+    /// Adds up what is counted for limits.
+    fn count(&mut self) {
+        let tallies: Vec<_> = self.talk.tables.shards.iter_mut().flat_map(|r| r.tallies()).collect();
+        for (idx, more) in tallies {
+            if let Some(p) = self.up.iter().position(|up| *up == Some(idx)) {
+                self.tally[p] += more.iter().sum::<i64>();
+            }
+        }
+    }
+
     /// Everybody reads what they were sent.
     fn read(&mut self) {
         for (p, idx) in self.up.iter().enumerate().filter_map(|(p, idx)| Some((p, (*idx)?))) {
@@ -272,6 +289,7 @@ impl World {
     fn settle(&mut self) {
         self.talk.settle();
         self.read();
+        self.count();
     }
 
     /// A table, as it is listed.
@@ -397,6 +415,11 @@ proptest! {
         prop_assert_eq!(counters, expected);
         prop_assert_eq!(world.twice, 0, "told twice");
         world.check_explanations()?;
+        for (p, idx) in world.up.into_iter().enumerate().filter_map(|(p, idx)| Some((p, idx?))) {
+            let routes = world.list(QueryTable::AdjRibIn(Some(idx)));
+            let counted = routes.iter().filter(|r| !(r.denied && info(p).counted.accepted_only)).count();
+            prop_assert_eq!(world.tally[p], counted as i64, "prefixes of peer {}", p);
+        }
         (0..PEERS).for_each(|p| world.down(p));
         world.injected.clone().into_iter().for_each(|n| {
             world.talk.tables.withdraw_injected(prefix(n).1, 0);
@@ -405,4 +428,28 @@ proptest! {
         counters = world.talk.tables.counters();
         prop_assert_eq!(counters, rib::Counters::default(), "after all have gone");
     }
+}
+
+#[test]
+fn what_is_rejected_takes_no_room_where_it_is_not_kept() {
+    let all = policies();
+    let mut talk = Talk::new(1);
+    let base = PeerInfo { keep_rejected: false, ..info(0) };
+    let low = policy_of(&all, &base, 2);
+    let idx = talk.up(PeerInfo { import: low, ..base.clone() });
+    let mut say = |talk: &mut Talk| {
+        talk.says(idx, &attributes(0, 0), &[prefix(1).0, prefix(9).0]);
+        talk.settle();
+        talk.tables.counters().adj_rib_in[0]
+    };
+    // The policy rejects the first eight prefixes.
+    assert_eq!(say(&mut talk), 1);
+    talk.tables.set_policies(&[(idx, [None, None])], &mut talk.net);
+    assert_eq!(say(&mut talk), 2, "sent again, it is there");
+    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 2), None])], &mut talk.net);
+    talk.settle();
+    assert_eq!(talk.tables.counters().adj_rib_in[0], 1, "another policy takes it away");
+    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 1), None])], &mut talk.net);
+    talk.settle();
+    assert_eq!(talk.tables.counters(), rib::Counters::default());
 }

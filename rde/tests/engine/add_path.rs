@@ -7,7 +7,7 @@ use bgp::attr::{Origin, PathAttribute};
 use bgp::header::HEADER_LEN;
 use bgp::update::{ReadContext, UpdateBuilder, parse};
 use bgp::{Family, FamilySet};
-use ipc::config::{OverLimit, PrefixLimits, RdePeer};
+use ipc::config::{PrefixLimits, RdePeer};
 use ipc::control_rde::{ControlToRde, RdeToControl, RouteFilter, Table};
 use ipc::session_rde::{Direction, DownReason, GracefulRestart, Negotiated};
 use ipc::{PeerId, QueryId};
@@ -92,7 +92,7 @@ async fn rfc7911_paths_go_in_and_out_with_their_identifiers() {
 
 /// A peer with limits, one way and the other.
 fn limited(n: u8, received: Option<u32>, advertised: Option<u32>) -> RdePeer {
-    RdePeer { prefix_limits: PrefixLimits { received, advertised, action: OverLimit::Shutdown }, ..peer(n) }
+    RdePeer { prefix_limits: PrefixLimits { received, advertised, ..PrefixLimits::default() }, ..peer(n) }
 }
 
 impl Rig {

@@ -14,7 +14,10 @@ use crate::rig::*;
 use crate::{ONE, TWO, announcement, net, passed_on, path, route, withdrawal};
 
 fn limited(n: u8, received: Option<u32>, advertised: Option<u32>, action: OverLimit) -> RdePeer {
-    RdePeer { prefix_limits: PrefixLimits { received, advertised, action }, ..peer(n) }
+    RdePeer {
+        prefix_limits: PrefixLimits { received, advertised, action, ..PrefixLimits::default() },
+        ..peer(n)
+    }
 }
 
 /// The prefix number `n`.

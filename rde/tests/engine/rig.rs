@@ -78,6 +78,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
         allow_own_as: 0,
         advertisement_interval: 0,
         policy_required: false,
+        keep_rejected: true,
         reject_as_sets: false,
         remove_private_as: None,
         default_originate: false,

@@ -13,7 +13,7 @@ use crate::rig::*;
 const ONE: PeerId = PeerId(1);
 
 fn limited(received: u32, action: OverLimit) -> SessionPeer {
-    let prefix_limits = PrefixLimits { received: Some(received), advertised: None, action };
+    let prefix_limits = PrefixLimits { received: Some(received), action, ..PrefixLimits::default() };
     SessionPeer { prefix_limits, ..peer(1) }
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
         prefix_limits: match id {
             1 => PrefixLimits {
                 received: Some(1000),
+                accepted_only: false,
                 advertised: None,
                 action: OverLimit::Restart { minutes: 5 },
             },

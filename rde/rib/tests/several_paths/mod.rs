@@ -227,7 +227,7 @@ impl World {
             add_path: if takes.is_some() { families() } else { FamilySet::EMPTY },
             add_path_max: takes.unwrap_or(0),
             long_lived: rib::LongLived::default(),
-            counted: Counted { received: true, advertised: true },
+            counted: Counted { received: true, advertised: true, ..Counted::default() },
             ..PeerInfo::new(Some(p as u16), address(p).into(), asn(p), ASN)
         };
         let idx = self.rib.peer_up(info, self.now).unwrap();
