@@ -203,7 +203,7 @@ pub struct ControlPeer {
     pub add_path_send: bool,
     /// Add-path: how many to send at most, 0 = no limit.
     pub add_path_send_max: u32,
-    /// It has no policy, must have one, and exchanges no routes (RFC 8212).
+    /// It must have an import and an export policy and has not both: in that direction it exchanges no routes (RFC 8212).
     pub policy_missing: bool,
     /// A TCP-MD5 key is set.
     pub md5: bool,

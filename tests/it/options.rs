@@ -286,9 +286,40 @@ fn rfc8212_without_a_policy_nothing_is_exchanged_with_another_as() -> Result<()>
         assert!(us.advertised(Pairs::theirs(1), "10.30.0.0/16")?.is_none());
         assert!(us.best("10.1.0.0/16")?.is_none());
         let shown = us.ctl(&["neighbor", &Pairs::theirs(1).to_string()])?;
-        assert!(shown.contains("no routes in or out (ebgp_requires_policy)"), "{shown}");
+        assert!(shown.contains("no routes in that direction (ebgp_requires_policy)"), "{shown}");
         let shown = us.ctl(&["neighbor", &Pairs::theirs(2).to_string()])?;
         assert!(!shown.contains("ebgp_requires_policy"), "{shown}");
+        Ok(())
+    })
+}
+
+#[test]
+fn rfc8212_with_a_policy_for_each_direction_routes_are_exchanged() -> Result<()> {
+    Lab::run(|lab| {
+        let pairs = Pairs::new(lab, &[1, 2])?;
+        let with = |n: u8, keys: &[&str]| keys.iter().fold(neighbor(n), |all, key| all.set(key, "[\"all\"]"));
+        let neighbors =
+            [with(1, &["import_policy_chain"]), with(2, &["import_policy_chain", "export_policy_chain"])];
+        let config = Rustbgpd::configuration(US, "10.0.0.1", &neighbors).replacen(
+            "\n\n",
+            "\nebgp_requires_policy = true\n\n",
+            1,
+        );
+        let us = Rustbgpd::start(&pairs.us, &(config + "[policy.definitions.all]\n"))?;
+        let mut first = speaker(&pairs, 1)?;
+        let mut second = speaker(&pairs, 2)?;
+        us.wait_established(&[1, 2].map(Pairs::theirs))?;
+        first.send(&update(1, &path(&[PEER]), Pairs::theirs(1), &[])?)?;
+        assert_eq!(announced(&mut second, 2)?, Some(path(&[US, PEER])));
+        // What has no export policy is sent nothing, and the other direction is not asked.
+        second.send(&update(2, &path(&[PEER]), Pairs::theirs(2), &[])?)?;
+        wait_received(&us, 2, 2)?;
+        assert!(us.best("10.2.0.0/16")?.is_some());
+        assert!(us.advertised(Pairs::theirs(1), "10.2.0.0/16")?.is_none());
+        for (n, expected) in [(1, true), (2, false)] {
+            let shown = us.ctl(&["neighbor", &Pairs::theirs(n).to_string()])?;
+            assert_eq!(shown.contains("ebgp_requires_policy"), expected, "{shown}");
+        }
         Ok(())
     })
 }

@@ -199,7 +199,7 @@ fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
     field(out, "Peer group", &c.peer_group)?;
     field(out, "Families", &c.families.join(", "))?;
     if c.policy_missing {
-        field(out, "Policy", "none, hence no routes in or out (ebgp_requires_policy)")?;
+        field(out, "Policy", "missing, hence no routes in that direction (ebgp_requires_policy)")?;
     }
     let mut options = Vec::new();
     for (on, name) in [
