@@ -5,12 +5,13 @@
 # make bench-full    DAEMONS in all scenarios, REPETITIONS times; writes docs/BENCHMARKS.md (as root)
 # make bench-report  docs/BENCHMARKS.md from the runs recorded in FILE
 # make bench-parts   what the parts of the tables cost
+# make docs    docs/METRICS.md from the code
 # make fuzz    every fuzz target for FUZZ_SECONDS
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-full bench-report bench-parts fuzz
+.PHONY: help run test lint docs bench bench-full bench-report bench-parts fuzz
 
 BINARIES := -p rustbgpd -p rustbgpd-session -p rustbgpd-rde -p rustbgpd-control -p rustbgpctl
 NEXTEST := 0.9
@@ -46,6 +47,9 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	tests/check-docs.sh
+
+docs:
+	RUSTBGPD_WRITE_DOCS=1 cargo test -p rustbgpd-control --bin rustbgpd-control metrics::catalogue
 
 bench:
 	cargo build --release $(BINARIES) -p bgpbench

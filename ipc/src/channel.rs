@@ -19,6 +19,7 @@ use tokio_seqpacket::UnixSeqpacket;
 use tokio_seqpacket::ancillary::{AncillaryMessageWriter, OwnedAncillaryMessage};
 
 use crate::buffers::Buffers;
+use crate::figures;
 use crate::hello::{BUILD, Hello, PROTOCOL, Role};
 
 /// The largest datagram, in octets, sent or accepted: a batch that is all but full, one more message of 65535
@@ -305,7 +306,11 @@ impl<Tx: Message> Sender<Tx> {
         let send = unconstrained(poll_fn(|cx| self.socket.poll_send_vectored(cx, &slices)));
         match std::pin::pin!(send).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Ok(false),
-            Poll::Ready(r) => r.map(|_| true).map_err(|e| io_error(self.with, e)),
+            Poll::Ready(r) => {
+                let len = r.map_err(|e| io_error(self.with, e))?;
+                figures::sent(self.with, len);
+                Ok(true)
+            }
         }
     }
 
@@ -394,7 +399,9 @@ async fn send<M: Message>(
         ancillary.add_fds(fds.iter().map(|f| f.as_fd())).map_err(|e| io_error(with, e.into()))?;
         socket.send_vectored_with_ancillary(&slices, &mut ancillary).await
     };
-    sent.map(drop).map_err(|e| io_error(with, e))
+    let len = sent.map_err(|e| io_error(with, e))?;
+    figures::sent(with, len);
+    Ok(())
 }
 
 async fn recv<M: Message>(
@@ -428,6 +435,7 @@ async fn recv<M: Message>(
     if len == 0 {
         return Err(LinkError::Closed { with });
     }
+    figures::received(with, len);
     let (message, rest) = postcard::take_from_bytes::<M>(buffers.received(len))
         .map_err(|e| misbehaved(Misbehaviour::Undecodable { len, error: e.to_string() }))?;
     if rest.len() != message.payload_len() {

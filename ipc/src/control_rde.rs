@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Message;
 use crate::errors::{FaultCount, PeerError};
 use crate::explain::{ExplainedPath, Question};
+use crate::figures::Traffic;
 use crate::ids::{PeerId, QueryId};
 
 /// Which table a query reads.
@@ -191,6 +192,11 @@ pub enum ControlToRde {
         /// Of this query.
         id: QueryId,
     },
+    /// What went over rde's channels.
+    Traffic {
+        /// Repeated in the answer.
+        id: QueryId,
+    },
 }
 
 impl Message for ControlToRde {}
@@ -327,6 +333,13 @@ pub enum RdeToControl {
         id: QueryId,
         /// It has begun, or why not.
         result: Result<(), SoftResetError>,
+    },
+    /// What went over rde's channels.
+    TrafficReply {
+        /// The question.
+        id: QueryId,
+        /// By the process at the other end.
+        traffic: Vec<Traffic>,
     },
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
 use crate::errors::PeerError;
+use crate::figures::Traffic;
 use crate::ids::{PeerId, QueryId};
 
 /// What control asks of session.
@@ -25,6 +26,11 @@ pub enum ControlToSession {
         id: QueryId,
         /// Which.
         peer: PeerId,
+    },
+    /// What went over session's channels.
+    Traffic {
+        /// Repeated in the answer.
+        id: QueryId,
     },
 }
 
@@ -45,6 +51,30 @@ pub enum FsmState {
     OpenConfirm,
     /// Exchanges routes.
     Established,
+}
+
+impl FsmState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [FsmState; 6] = [
+        FsmState::Idle,
+        FsmState::Connect,
+        FsmState::Active,
+        FsmState::OpenSent,
+        FsmState::OpenConfirm,
+        FsmState::Established,
+    ];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FsmState::Idle => "idle",
+            FsmState::Connect => "connect",
+            FsmState::Active => "active",
+            FsmState::OpenSent => "open_sent",
+            FsmState::OpenConfirm => "open_confirm",
+            FsmState::Established => "established",
+        }
+    }
 }
 
 /// Messages of each type that went one way over all sessions of a peer.
@@ -73,6 +103,33 @@ pub struct Notified {
     pub subcode: u8,
     /// In words, with what it carries (RFC 9003).
     pub text: String,
+}
+
+/// Stands for every code and subcode that no RFC assigns: a peer may send any.
+pub const UNASSIGNED: u8 = u8::MAX;
+
+/// How many NOTIFICATIONs of one kind ended connections with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationCount {
+    /// They were sent, otherwise received.
+    pub sent: bool,
+    /// Error code (RFC 4271 §4.5), or [`UNASSIGNED`].
+    pub code: u8,
+    /// Error subcode, or [`UNASSIGNED`].
+    pub subcode: u8,
+    /// How many.
+    pub count: u64,
+}
+
+/// How often the session's finite state machine went from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// From this one.
+    pub from: FsmState,
+    /// To this one.
+    pub to: FsmState,
+    /// How often.
+    pub count: u64,
 }
 
 /// What both sides of a session can do, by what they announced.
@@ -153,6 +210,10 @@ pub struct PeerStatus {
     pub peer_role: String,
     /// Octets queued for the peer and not yet written.
     pub queued_octets: u64,
+    /// The NOTIFICATIONs for which connections ended.
+    pub notifications: Vec<NotificationCount>,
+    /// Changes of the state.
+    pub transitions: Vec<Transition>,
 }
 
 /// What session answers.
@@ -173,6 +234,13 @@ pub enum SessionToControl {
         id: QueryId,
         /// At most [`KEPT`](crate::errors::KEPT).
         errors: Vec<PeerError>,
+    },
+    /// What went over session's channels.
+    TrafficReply {
+        /// The question.
+        id: QueryId,
+        /// By the process at the other end.
+        traffic: Vec<Traffic>,
     },
 }
 

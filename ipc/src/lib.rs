@@ -13,6 +13,7 @@ pub mod control_session;
 pub mod edit;
 pub mod errors;
 pub mod explain;
+pub mod figures;
 pub mod hello;
 pub mod ids;
 pub mod parent_control;

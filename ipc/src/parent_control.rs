@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Message;
 use crate::config::{ControlGlobal, ControlPeer, ListenerKind};
 use crate::edit::{EditError, EditPart};
+use crate::figures::{Process, Traffic};
 use crate::hello::Role;
 use crate::ids::{Generation, QueryId};
 
@@ -53,6 +54,15 @@ pub enum ParentToControl {
         id: QueryId,
         /// It is in force and in the file, or why not.
         result: Result<(), EditError>,
+    },
+    /// What is known of the processes.
+    ProcessesReply {
+        /// The question.
+        id: QueryId,
+        /// Those that live.
+        processes: Vec<Process>,
+        /// What went over the parent's channels.
+        traffic: Vec<Traffic>,
     },
     /// Finish what is being answered, then exit.
     Shutdown,
@@ -131,6 +141,11 @@ pub enum ControlToParent {
     },
     /// A client wants the configuration changed. Answered with `EditReply` once it is whole.
     Edit(EditPart),
+    /// What is known of the processes?
+    Processes {
+        /// Repeated in the answer.
+        id: QueryId,
+    },
 }
 
 impl Message for ControlToParent {}

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipc::channel::{self, Receiver, Sender};
 use ipc::parent_control::ControlToParent;
@@ -96,6 +96,9 @@ type Outgoing<Tx> = (Tx, Vec<OwnedFd>);
 pub(crate) struct Engine<Tx> {
     pub(crate) role: Role,
     pub(crate) incarnation: u64,
+    /// Its process.
+    pub(crate) pid: u32,
+    pub(crate) started: SystemTime,
     pub(crate) phase: Phase,
     /// Kill it at this time, where it did not do what it should by then.
     pub(crate) deadline: Option<Instant>,
@@ -127,12 +130,16 @@ impl Launcher {
         let (kill, killed) = oneshot::channel();
         let to = self.events.clone();
         let report = Report { role, incarnation, to };
-        tracing::debug!(engine = role.name(), pid = child.id(), "engine started");
+        // A child that nobody has waited for yet has one.
+        let pid = child.id().unwrap_or_default();
+        tracing::debug!(engine = role.name(), pid, "engine started");
         tokio::spawn(watch(child, killed, report.clone()));
         tokio::spawn(talk(link, queued, report));
         Ok(Engine {
             role,
             incarnation,
+            pid,
+            started: SystemTime::now(),
             phase: Phase::Staging,
             deadline: Some(Instant::now() + ANSWER_WITHIN),
             condemned: false,
@@ -161,6 +168,11 @@ impl<Tx> Engine<Tx> {
             tracing::error!(engine = self.role.name(), "engine does not read its messages: killing it");
             self.kill();
         }
+    }
+
+    /// How many messages wait to be sent.
+    pub(crate) fn queued(&self) -> u32 {
+        u32::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(u32::MAX)
     }
 
     /// Ends the process, if it has not ended yet.

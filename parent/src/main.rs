@@ -12,6 +12,7 @@ mod listeners;
 mod marker;
 mod plan;
 mod privileges;
+mod processes;
 mod ready;
 mod run;
 mod sockets;

@@ -156,6 +156,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// When the daemon was started, in seconds since 1970.
+    pub(crate) fn started(&self) -> u64 {
+        self.control_global.started
+    }
+
     /// Adds a neighbor; its policies, if it has some.
     fn add(
         &mut self,

@@ -22,7 +22,7 @@ use crate::plan::{Plan, PlanError};
 use crate::privileges::{self, Mode, PrivilegeError};
 use crate::sockets::{ConnectError, SocketError, Sockets};
 use crate::supervisor::{Outcome, Supervisor};
-use crate::{VERSION, folder, intents, ready};
+use crate::{VERSION, folder, intents, processes, ready};
 use edits::Edits;
 use reload::Reload;
 
@@ -270,12 +270,19 @@ impl Daemon {
         match message {
             ControlToParent::Staged(generation) => self.supervisor.staged(Role::Control, generation),
             ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
-            ControlToParent::Intent { .. } | ControlToParent::Edit(_)
+            ControlToParent::Intent { .. } | ControlToParent::Edit(_) | ControlToParent::Processes { .. }
                 if !self.supervisor.control.as_ref().is_some_and(|e| e.listening) =>
             {
                 self.out_of_state(Role::Control, "a wish of a client before it has a listener")
             }
             ControlToParent::Edit(part) => self.on_edit(part),
+            ControlToParent::Processes { id } => {
+                let (processes, traffic) = (processes::all(&self.supervisor), ipc::figures::traffic());
+                if let Some(control) = &mut self.supervisor.control {
+                    control.tell(ParentToControl::ProcessesReply { id, processes, traffic });
+                }
+                Outcome::Fine
+            }
             ControlToParent::Intent { id, intent } => {
                 let handled = intents::handle(&mut self.supervisor, intent);
                 if let Some(control) = &mut self.supervisor.control {

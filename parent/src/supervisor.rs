@@ -53,6 +53,8 @@ pub(crate) struct Supervisor {
     pub(crate) rde: Option<Engine<ParentToRde>>,
     pub(crate) control: Option<Engine<ParentToControl>>,
     incarnations: u64,
+    /// How often each engine was started.
+    starts: [u64; 3],
     backoff: [Backoff; 3],
     /// When to start the engines of [`TOGETHER`] again.
     restart_at: [Option<Instant>; 2],
@@ -95,6 +97,7 @@ impl Supervisor {
             rde: None,
             control: None,
             incarnations: 0,
+            starts: [0; 3],
             backoff: Default::default(),
             restart_at: [None; 2],
             pending: None,
@@ -118,6 +121,7 @@ impl Supervisor {
         for role in roles {
             self.incarnations += 1;
             let n = self.incarnations;
+            self.starts[index(*role)] += 1;
             match role {
                 Role::Session => self.session = Some(self.launcher.launch::<_, SessionToParent>(*role, n)?),
                 Role::Rde => self.rde = Some(self.launcher.launch::<_, RdeToParent>(*role, n)?),
@@ -207,6 +211,11 @@ impl Supervisor {
     /// Whether the event comes from an engine that lives, and not from one before it.
     pub(crate) fn is_current(&self, event: &Event) -> bool {
         self.incarnation(event.role) == Some(event.incarnation)
+    }
+
+    /// How often the engine of `role` was started again.
+    pub(crate) fn restarts(&self, role: Role) -> u64 {
+        self.starts[index(role)].saturating_sub(1)
     }
 
     /// Whether no engine lives.

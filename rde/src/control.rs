@@ -60,6 +60,10 @@ impl Engine {
                 self.control.push(RdeToControl::SoftReset { id, result }, Vec::new());
             }
             ControlToRde::Explain { id, question, prefix } => self.explain(id, question, prefix),
+            ControlToRde::Traffic { id } => {
+                let traffic = ipc::figures::traffic();
+                self.control.push(RdeToControl::TrafficReply { id, traffic }, Vec::new());
+            }
             ControlToRde::Cancel { id } => {
                 self.replies.pages.retain(|(i, _)| *i != id.0);
                 if let Some(tables) = &mut self.tables {

@@ -15,6 +15,7 @@ mod receive;
 mod run;
 mod status;
 mod stream;
+mod tally;
 mod tell;
 mod to_rde;
 

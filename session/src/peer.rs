@@ -30,6 +30,7 @@ use crate::engine::{Closing, Engine};
 use crate::limits::Rate;
 use crate::outbox::Kind;
 use crate::stream::Conn;
+use crate::tally::Tally;
 use crate::tell::{log_notification, names, negotiated};
 
 /// A configured peer.
@@ -84,6 +85,7 @@ pub(crate) struct Stats {
     pub(crate) ended: Ended,
     pub(crate) notification_received: Option<Notified>,
     pub(crate) notification_sent: Option<Notified>,
+    pub(crate) tally: Tally,
 }
 
 impl Stats {
@@ -173,7 +175,9 @@ impl Peer {
         let span = state.span.clone();
         let _entered = span.enter();
         let mut outputs = std::mem::take(&mut state.outputs);
+        let before = state.fsm.state();
         state.fsm.handle(now(), input, &mut outputs);
+        state.stats.tally.state(before, state.fsm.state());
         for output in outputs.drain(..) {
             self.carry_out(state, output);
         }
@@ -352,10 +356,12 @@ impl Peer {
             Reason::Sent { notification, detail } => {
                 log_notification("sent", notification, detail);
                 state.stats.ended.sent(notification, detail);
+                state.stats.tally.notification(true, notification);
                 state.stats.notification_sent = Some(notified(notification, detail));
             }
             Reason::Received(n) => {
                 log_notification("received", n, "");
+                state.stats.tally.notification(false, n);
                 state.stats.notification_received = Some(notified(n, ""));
             }
             Reason::Lost(error) => tracing::debug!(error, "connection lost"),

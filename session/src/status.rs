@@ -22,6 +22,9 @@ pub(crate) fn answer(engine: &Engine, question: &ControlToSession) -> Vec<Sessio
             let errors = engine.peer(peer).map_or_else(Vec::new, |p| p.state().stats.ended.all());
             vec![SessionToControl::ErrorsReply { id, errors }]
         }
+        ControlToSession::Traffic { id } => {
+            vec![SessionToControl::TrafficReply { id, traffic: ipc::figures::traffic() }]
+        }
     }
 }
 
@@ -53,7 +56,8 @@ fn estimate(status: &PeerStatus) -> usize {
     let texts = status.capabilities_received.iter().chain(&status.capabilities_sent);
     let told = [&status.notification_received, &status.notification_sent];
     let told = told.into_iter().flatten().map(|n| n.text.len());
-    320 + status.last_error.len() + told.sum::<usize>() + texts.map(|t| t.len() + 3).sum::<usize>()
+    let counted = 24 * (status.notifications.len() + status.transitions.len());
+    320 + counted + status.last_error.len() + told.sum::<usize>() + texts.map(|t| t.len() + 3).sum::<usize>()
 }
 
 fn status(peer: &Peer) -> PeerStatus {
@@ -102,6 +106,8 @@ fn status(peer: &Peer) -> PeerStatus {
         router_id: session.map(|s| s.router_id.0),
         peer_role: session.map(fsm::Session::peer_role).unwrap_or_default(),
         queued_octets: conn.map_or(0, |c| c.outbox.route_octets()),
+        notifications: stats.tally.notifications(),
+        transitions: stats.tally.transitions(),
     }
 }
 
@@ -123,7 +129,7 @@ fn texts(capabilities: &[bgp::capability::Capability]) -> Vec<String> {
     capabilities.iter().map(ToString::to_string).collect()
 }
 
-fn fsm_state(state: fsm::State) -> FsmState {
+pub(crate) fn fsm_state(state: fsm::State) -> FsmState {
     match state {
         fsm::State::Idle => FsmState::Idle,
         fsm::State::Connect => FsmState::Connect,

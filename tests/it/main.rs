@@ -15,6 +15,7 @@ mod limits;
 mod long_lived;
 mod malformed;
 mod misbehaviour;
+mod monitoring;
 mod mutations;
 mod next_hops;
 mod options;

@@ -10,6 +10,7 @@ use ipc::config::ControlPeer;
 use ipc::control_rde::{ControlToRde, PeerCounters, RdeToControl, TableCounters};
 use ipc::control_session::{ControlToSession, PeerStatus, SessionToControl};
 use ipc::errors::{FaultCount, PeerError};
+use ipc::figures::Traffic;
 use ipc::parent_control::{ControlToParent, Intent, IntentError};
 use ipc::{PeerId, QueryId, Role};
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ use crate::edits::Edits;
 use crate::engine::{Engine, TIMEOUT};
 use crate::error;
 use crate::metrics::Snapshot;
+use crate::processes::Processes;
 use crate::view::View;
 
 type IntentResult = Result<(), IntentError>;
@@ -34,6 +36,8 @@ pub(crate) struct App {
     pub(crate) last_snapshot: Mutex<Snapshot>,
     /// Changes of the configuration.
     pub(crate) edits: Edits,
+    /// What the parent knows of the processes.
+    pub(crate) processes: Processes,
     parent: Sender<ControlToParent>,
     view: Mutex<Option<Arc<View>>>,
     intents: Mutex<Intents>,
@@ -66,6 +70,7 @@ impl App {
             rde: Engine::new(Role::Rde),
             last_snapshot: Mutex::default(),
             edits: Edits::new(parent.clone()),
+            processes: Processes::new(parent.clone()),
             parent,
             view: Mutex::new(None),
             intents: Mutex::default(),
@@ -155,6 +160,32 @@ impl App {
                 _ => return Err(query.confused()),
             }
         }
+    }
+
+    /// What went over session's channels.
+    ///
+    /// # Errors
+    /// See [`Query::next`](crate::engine::Query::next).
+    pub(crate) async fn session_traffic(&self) -> Result<Vec<Traffic>, Status> {
+        let mut query = self.session.ask(|id| ControlToSession::Traffic { id }).await?;
+        let SessionToControl::TrafficReply { traffic, .. } = query.next().await? else {
+            return Err(query.confused());
+        };
+        query.finish();
+        Ok(traffic)
+    }
+
+    /// What went over rde's channels.
+    ///
+    /// # Errors
+    /// See [`Query::next`](crate::engine::Query::next).
+    pub(crate) async fn rde_traffic(&self) -> Result<Vec<Traffic>, Status> {
+        let mut query = self.rde.ask(|id| ControlToRde::Traffic { id }).await?;
+        let RdeToControl::TrafficReply { traffic, .. } = query.next().await? else {
+            return Err(query.confused());
+        };
+        query.finish();
+        Ok(traffic)
     }
 
     /// The errors of a peer for which its connections were ended.

@@ -47,7 +47,9 @@ impl Ask for ControlToSession {
 impl Answer for SessionToControl {
     fn id(&self) -> QueryId {
         match self {
-            SessionToControl::PeersReply { id, .. } | SessionToControl::ErrorsReply { id, .. } => *id,
+            SessionToControl::PeersReply { id, .. }
+            | SessionToControl::ErrorsReply { id, .. }
+            | SessionToControl::TrafficReply { id, .. } => *id,
         }
     }
 }
@@ -69,7 +71,8 @@ impl Answer for RdeToControl {
             | RdeToControl::CountersReply { id, .. }
             | RdeToControl::ErrorsReply { id, .. }
             | RdeToControl::Injected { id, .. }
-            | RdeToControl::SoftReset { id, .. } => *id,
+            | RdeToControl::SoftReset { id, .. }
+            | RdeToControl::TrafficReply { id, .. } => *id,
         }
     }
 }

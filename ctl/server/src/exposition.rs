@@ -1,10 +1,9 @@
-//! Families of metrics, put together for each scrape and written in the text format that Prometheus reads.
+//! The text format that Prometheus reads, written piece by piece.
 
-use prometheus::TextEncoder;
-use prometheus::proto::{self, LabelPair, Metric, MetricFamily, MetricType};
+use std::fmt::{Display, Write};
 
-/// What a family of metrics is.
-#[derive(Debug, Clone, Copy)]
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Only goes up.
     Counter,
@@ -12,79 +11,90 @@ pub(crate) enum Kind {
     Gauge,
 }
 
-/// The families of a scrape.
+impl Kind {
+    /// As the format names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        }
+    }
+}
+
+/// The definition of a metric.
+#[derive(Debug)]
+pub(crate) struct Metric {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Its labels, in order.
+    pub(crate) labels: &'static [&'static str],
+    /// What it counts, one sentence.
+    pub(crate) help: &'static str,
+}
+
+/// The text of a scrape.
 #[derive(Debug, Default)]
-pub(crate) struct Text(Vec<Family>);
+pub(crate) struct Text(String);
 
 impl Text {
-    /// Begins a family of metrics; its samples follow.
-    pub(crate) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> &mut Family {
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(match kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-        });
-        self.0.push(Family { family, kind, samples: Vec::new() });
-        let last = self.0.len() - 1;
-        &mut self.0[last]
+    /// Begins a metric; its samples follow. One without samples has no place in the text.
+    pub(crate) fn metric(&mut self, metric: &'static Metric) -> Samples<'_> {
+        Samples { text: &mut self.0, metric, begun: false }
     }
 
-    /// The whole text. A family without samples has no place in it.
+    /// The whole text.
     pub(crate) fn finish(self) -> String {
-        let families: Vec<MetricFamily> =
-            self.0.into_iter().filter(|f| !f.samples.is_empty()).map(Family::finish).collect();
-        match TextEncoder::new().encode_to_string(&families) {
-            Ok(text) => text,
-            Err(error) => {
-                tracing::error!(%error, "metrics cannot be written");
-                String::new()
-            }
-        }
+        self.0
     }
 }
 
-/// A family of metrics being put together.
+/// The samples of a metric.
 #[derive(Debug)]
-pub(crate) struct Family {
-    family: MetricFamily,
-    kind: Kind,
-    samples: Vec<Metric>,
+pub(crate) struct Samples<'a> {
+    text: &'a mut String,
+    metric: &'static Metric,
+    begun: bool,
 }
 
-impl Family {
-    /// A sample.
-    pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: u64) -> &mut Self {
-        // Exact up to 2^53, which is what Prometheus keeps.
-        #[expect(clippy::cast_precision_loss, reason = "the format's numbers are floats")]
-        let value = value as f64;
-        let pair = |(name, text): &(&str, &str)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value((*text).to_owned());
-            pair
-        };
-        let mut metric = Metric::from_label(labels.iter().map(pair).collect());
-        match self.kind {
-            Kind::Counter => {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-            }
-            Kind::Gauge => {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-            }
+impl Samples<'_> {
+    /// A sample, with the values of all labels of the metric in their order.
+    pub(crate) fn sample(&mut self, labels: &[&str], value: impl Display) -> &mut Self {
+        debug_assert_eq!(labels.len(), self.metric.labels.len(), "labels of {}", self.metric.name);
+        self.begin();
+        self.text.push_str(self.metric.name);
+        for (n, (name, label)) in self.metric.labels.iter().zip(labels).enumerate() {
+            self.text.push(if n == 0 { '{' } else { ',' });
+            self.text.push_str(name);
+            self.text.push_str("=\"");
+            escape(self.text, label);
+            self.text.push('"');
         }
-        self.samples.push(metric);
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        // A String takes everything.
+        let _ = writeln!(self.text, " {value}");
         self
     }
 
-    fn finish(mut self) -> MetricFamily {
-        self.family.set_metric(self.samples);
-        self.family
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let Metric { name, kind, help, .. } = self.metric;
+            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
+        }
+    }
+}
+
+fn escape(text: &mut String, label: &str) {
+    for c in label.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            c => text.push(c),
+        }
     }
 }
 
@@ -92,19 +102,21 @@ impl Family {
 mod tests {
     use super::*;
 
+    static A: Metric =
+        Metric { name: "a_total", kind: Kind::Counter, labels: &["peer", "x"], help: "How many." };
+    static B: Metric = Metric { name: "b", kind: Kind::Gauge, labels: &[], help: "Now." };
+
     #[test]
     fn text_is_what_prometheus_reads() {
         let mut text = Text::default();
-        text.family("a_total", Kind::Counter, "How many.")
-            .sample(&[], 1)
-            .sample(&[("peer", "10.0.0.1"), ("x", "a\"b\\c\n")], 2);
-        text.family("b", Kind::Gauge, "Now.").sample(&[], 1 << 40);
-        text.family("c", Kind::Gauge, "Nobody.");
+        text.metric(&A).sample(&["10.0.0.1", "y"], 1).sample(&["10.0.0.1", "a\"b\\c\n"], 2);
+        text.metric(&A);
+        text.metric(&B).sample(&[], 0.25);
         assert_eq!(
             text.finish(),
-            "# HELP a_total How many.\n# TYPE a_total counter\na_total 1\n\
+            "# HELP a_total How many.\n# TYPE a_total counter\na_total{peer=\"10.0.0.1\",x=\"y\"} 1\n\
              a_total{peer=\"10.0.0.1\",x=\"a\\\"b\\\\c\\n\"} 2\n\
-             # HELP b Now.\n# TYPE b gauge\nb 1099511627776\n"
+             # HELP b Now.\n# TYPE b gauge\nb 0.25\n"
         );
     }
 }

@@ -15,6 +15,7 @@ mod inject;
 mod listeners;
 mod metrics;
 mod page;
+mod processes;
 mod run;
 mod services;
 mod view;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::listeners;
+use crate::processes::Answer;
 use crate::view::Staging;
 
 /// How long clients get to receive their answers when the process ends.
@@ -96,6 +97,9 @@ impl Control {
             ParentToControl::Listener { kind, address } => self.listen(kind, address, fds.into()),
             ParentToControl::IntentReply { id, result } => self.app.intent_answered(id, result),
             ParentToControl::EditReply { id, result } => self.app.edits.answered(id, result),
+            ParentToControl::ProcessesReply { id, processes, traffic } => {
+                self.app.processes.answered(id, Answer { processes, traffic });
+            }
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

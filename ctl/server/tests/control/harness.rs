@@ -20,13 +20,15 @@ use ipc::control_rde::{
     RouteView, Segment, SoftResetError, Table, TableCounters,
 };
 use ipc::control_session::{
-    Agreed, ControlToSession, FsmState, MessageCounts, Notified, PeerStatus, SessionToControl,
+    Agreed, ControlToSession, FsmState, MessageCounts, NotificationCount, Notified, PeerStatus,
+    SessionToControl, Transition, UNASSIGNED,
 };
 use ipc::edit::{Assembly, Edit, EditError};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::explain::{
     ExplainedMatch, ExplainedPath, ExplainedPolicy, ExplainedStatement, PolicyChanges, Question,
 };
+use ipc::figures::{Amount, Process, Traffic, Usage};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
 use ipnet::IpNet;
@@ -134,6 +136,12 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
         router_id: Some("10.9.9.9".parse().unwrap()),
         peer_role: "rs".into(),
         queued_octets: 5,
+        notifications: vec![
+            NotificationCount { sent: true, code: 4, subcode: 0, count: 2 },
+            NotificationCount { sent: false, code: 6, subcode: 2, count: 3 },
+            NotificationCount { sent: false, code: UNASSIGNED, subcode: UNASSIGNED, count: 1 },
+        ],
+        transitions: vec![Transition { from: FsmState::OpenConfirm, to: FsmState::Established, count: 3 }],
     }
 }
 
@@ -204,6 +212,12 @@ impl Control {
                             world.refuse_intents.clone().map_or(Ok(()), Err)
                         };
                         let _ = parent.send(&ParentToControl::IntentReply { id: *id, result }).await;
+                    }
+                    if let ControlToParent::Processes { id } = received.message {
+                        let traffic = vec![traffic(Role::Control, 3000)];
+                        let answer = ParentToControl::ProcessesReply { id, processes: processes(), traffic };
+                        let _ = parent.send(&answer).await;
+                        continue;
                     }
                     let _ = say.send(received.message);
                     change.send_modify(|n| *n += 1);
@@ -276,6 +290,11 @@ impl Control {
             while let Ok(received) = link.recv().await {
                 let (id, peer) = match received.message {
                     ControlToSession::Peers { id, peer } => (id, peer),
+                    ControlToSession::Traffic { id } => {
+                        let traffic = vec![traffic(Role::Rde, 1000)];
+                        link.send(&SessionToControl::TrafficReply { id, traffic }).await.unwrap();
+                        continue;
+                    }
                     ControlToSession::Errors { id, peer } => {
                         let errors = if peer == PeerId(1) { vec![error_of_session()] } else { vec![] };
                         link.send(&SessionToControl::ErrorsReply { id, errors }).await.unwrap();
@@ -362,6 +381,11 @@ impl Control {
         .await;
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
     /// Waits for the process to end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
@@ -426,6 +450,9 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
             world.resets.push((peer, families, ask));
             vec![RdeToControl::SoftReset { id, result: world.refuse_resets.map_or(Ok(()), Err) }]
         }
+        ControlToRde::Traffic { id } => {
+            vec![RdeToControl::TrafficReply { id, traffic: vec![traffic(Role::Session, 2000)] }]
+        }
         ControlToRde::Cancel { .. } => unreachable!(),
     }
 }
@@ -467,6 +494,17 @@ fn page(
         now.chunks(50).map(|c| RdeToControl::Routes { id, routes: c.to_vec(), end: None }).collect();
     answers.push(RdeToControl::Routes { id, routes: vec![], end: Some(PageEnd { next, total }) });
     answers
+}
+
+fn traffic(with: Role, octets: u64) -> Traffic {
+    let amount = |octets| Amount { messages: 10, octets };
+    Traffic { with, sent: amount(octets), received: amount(octets + 1) }
+}
+
+fn processes() -> Vec<Process> {
+    let usage = Some(Usage { cpu_ms: 1250, resident: 4096, threads: 5 });
+    let process = |role, usage| Process { role, pid: 7, started: 1000, restarts: 2, usage, queued: 3 };
+    vec![process(Role::Parent, usage), process(Role::Rde, usage), process(Role::Session, None)]
 }
 
 fn fault(attribute: u8, kind: u8, count: u64) -> FaultCount {
