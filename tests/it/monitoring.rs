@@ -96,6 +96,10 @@ fn prometheus_scrapes_the_daemon() -> Result<()> {
                 engines == ["control", "parent", "rde", "session"]
             })?;
         }
+        let processes = daemon.json(&["processes"])?;
+        let names: Vec<_> =
+            processes.as_array().into_iter().flatten().filter_map(|p| p["name"].as_str()).collect();
+        assert_eq!(names, ["parent", "session", "rde", "control"], "{processes}");
         prometheus.wait_for("rustbgpd_engine_up == 1", |s| s.len() == 3)?;
         let ipc = "rustbgpd_ipc_messages_total{engine=\"session\",with=\"rde\",direction=\"sent\"} > 0";
         prometheus.wait_for(ipc, |s| s.len() == 1)?;

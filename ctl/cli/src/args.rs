@@ -47,12 +47,34 @@ pub(crate) enum Command {
     Health,
     /// Show the metrics as Prometheus reads them
     Metrics,
+    /// Show the daemon's processes: how long they live, what they use
+    Processes,
     /// End all sessions and the daemon
     Shutdown {
         /// What to tell the peers (RFC 9003)
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
+    /// Print what completes this command's words in a shell, such as: rustbgpctl completions bash > /etc/bash_completion.d/rustbgpctl
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the manual pages of this command and of all its commands into a folder
+    Man {
+        /// The folder, such as /usr/local/share/man/man1
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+}
+
+/// A shell whose words can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// `neighbor`.

@@ -164,7 +164,7 @@ mod tests {
         ];
         let methods: Vec<&str> =
             proto.lines().filter_map(|l| l.trim().strip_prefix("rpc ")?.split('(').next()).collect();
-        assert_eq!(methods.len(), 56);
+        assert_eq!(methods.len(), 57);
         for method in methods {
             let path = format!("/rustbgpd.v1.Service/{method}");
             assert_ne!(only_reads(&path), changing.iter().any(|c| method.starts_with(c)), "{method}");

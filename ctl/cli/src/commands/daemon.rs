@@ -1,13 +1,13 @@
-//! `global`, `health`, `metrics`, `shutdown`: the daemon as a whole.
+//! `global`, `health`, `metrics`, `processes`, `shutdown`: the daemon as a whole.
 
 use grpc::v1::control_service_client::ControlServiceClient;
 use grpc::v1::global_service_client::GlobalServiceClient;
-use grpc::v1::{GetGlobalRequest, HealthRequest, MetricsRequest, ShutdownRequest};
+use grpc::v1::{GetGlobalRequest, GetProcessesRequest, HealthRequest, MetricsRequest, ShutdownRequest};
 use serde_json::{Map, Value, json};
 
 use crate::connect::{Connection, MAX_ANSWER};
 use crate::error::CliError;
-use crate::output::table::Paint;
+use crate::output::table::{Cell, Column, Paint, Row, Table};
 use crate::output::{Out, json, text};
 
 /// `global`.
@@ -54,6 +54,40 @@ pub(super) async fn metrics(connection: Connection, out: &mut Out) -> Result<(),
     let text = client.get_metrics(MetricsRequest {}).await?.into_inner().prometheus_text;
     let printed = if out.json { out.document(&samples(&text)) } else { out.text(&text) };
     Ok(printed?)
+}
+
+/// `processes`.
+pub(super) async fn processes(connection: Connection, out: &mut Out) -> Result<(), CliError> {
+    let answer = ControlServiceClient::new(connection).get_processes(GetProcessesRequest {}).await?;
+    let processes = answer.into_inner().processes;
+    if out.json {
+        return Ok(out.document(&json::list(&processes, json::process))?);
+    }
+    let rows: Vec<Row> = processes.iter().map(process_row).collect();
+    let columns = [
+        Column::left("PROCESS"),
+        Column::right("PID"),
+        Column::right("UPTIME"),
+        Column::right("RESTARTS"),
+        Column::right("CPU"),
+        Column::right("MEMORY"),
+        Column::right("THREADS"),
+    ];
+    Ok(Table::print(&columns, &rows, out)?)
+}
+
+fn process_row(p: &grpc::v1::Process) -> Row {
+    let unknown = || "-".to_owned();
+    let restarts = if p.restarts == 0 { Paint::Plain } else { Paint::Yellow };
+    vec![
+        p.name.clone().into(),
+        p.pid.to_string().into(),
+        text::duration(p.uptime_seconds).into(),
+        Cell::painted(p.restarts.to_string(), restarts),
+        p.cpu_milliseconds.map_or_else(unknown, |ms| text::duration(ms / 1000)).into(),
+        p.resident_bytes.map_or_else(unknown, text::octets).into(),
+        p.threads.map_or_else(unknown, |n| n.to_string()).into(),
+    ]
 }
 
 /// `shutdown`.

@@ -3,6 +3,7 @@
 mod daemon;
 mod errors;
 mod explain;
+mod generate;
 mod inject;
 mod neighbor;
 mod neighbor_change;
@@ -25,11 +26,20 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::Rib(r) => rib::check(r)?,
         _ => {}
     }
+    // Nor does what is about the command itself need a daemon.
+    match &args.command {
+        Command::Completions { shell } => return generate::completions(*shell, out),
+        Command::Man { folder } => return generate::man(folder, out),
+        _ => {}
+    }
     let connection: Connection = connect::connect(&args).await?;
     match args.command {
         Command::Global => daemon::global(connection, out).await,
         Command::Health => daemon::health(connection, out).await,
         Command::Metrics => daemon::metrics(connection, out).await,
+        Command::Processes => daemon::processes(connection, out).await,
+        // Done above.
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
         Command::Shutdown { reason } => daemon::shutdown(connection, reason, out).await,
         Command::Neighbor(n) => neighbor::run(connection, n, out).await,
         Command::Rib(r) => rib::run(connection, r, out).await,

@@ -297,6 +297,19 @@ pub(crate) fn health(h: &v1::HealthResponse) -> Value {
     })
 }
 
+/// A process of the daemon.
+pub(crate) fn process(p: &v1::Process) -> Value {
+    json!({
+        "name": p.name,
+        "pid": p.pid,
+        "uptime_seconds": p.uptime_seconds,
+        "restarts": p.restarts,
+        "cpu_milliseconds": p.cpu_milliseconds,
+        "resident_bytes": p.resident_bytes,
+        "threads": p.threads,
+    })
+}
+
 /// `rib summary`.
 pub(crate) fn summary(s: &v1::RibSummaryResponse) -> Value {
     let family = |f: &v1::FamilyTables| {

@@ -112,6 +112,20 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
+/// An amount of memory, such as `1.5 GiB`.
+pub(crate) fn octets(octets: u64) -> String {
+    let (mut whole, mut unit) = (octets, "B");
+    let mut tenths = 0;
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if whole < 1024 {
+            break;
+        }
+        tenths = whole % 1024 * 10 / 1024;
+        (whole, unit) = (whole / 1024, larger);
+    }
+    if unit == "B" { format!("{whole} {unit}") } else { format!("{whole}.{tenths} {unit}") }
+}
+
 /// Octets as hexadecimal digits in a row.
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|o| format!("{o:02x}")).collect()

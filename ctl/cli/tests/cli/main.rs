@@ -4,6 +4,7 @@
 
 mod change;
 mod errors;
+mod generated;
 mod mrt;
 mod output;
 mod server;

@@ -340,6 +340,23 @@ impl ControlService for Api {
         Ok(Response::new(MetricsResponse { prometheus_text: text.into() }))
     }
 
+    async fn get_processes(
+        &self,
+        _: Request<GetProcessesRequest>,
+    ) -> Result<Response<GetProcessesResponse>, Status> {
+        let rde = Process {
+            name: "rde".into(),
+            pid: 77,
+            uptime_seconds: 90,
+            restarts: 2,
+            cpu_milliseconds: Some(61_500),
+            resident_bytes: Some(1_610_612_736),
+            threads: Some(5),
+        };
+        let parent = Process { name: "parent".into(), pid: 70, uptime_seconds: 3_700, ..Process::default() };
+        Ok(Response::new(GetProcessesResponse { processes: vec![parent, rde] }))
+    }
+
     async fn shutdown(&self, r: Request<ShutdownRequest>) -> Result<Response<ShutdownResponse>, Status> {
         self.world().done.push(format!("shutdown {}", r.into_inner().reason));
         Ok(Response::new(ShutdownResponse {}))

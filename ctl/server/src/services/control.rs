@@ -1,13 +1,15 @@
 //! ControlService: the daemon as a program.
 
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use grpc::v1::control_service_server::ControlService;
 use grpc::v1::{
-    HealthRequest, HealthResponse, MetricsRequest, MetricsResponse, ShutdownRequest, ShutdownResponse,
-    TriggerMrtDumpRequest, TriggerMrtDumpResponse,
+    GetProcessesRequest, GetProcessesResponse, HealthRequest, HealthResponse, MetricsRequest,
+    MetricsResponse, ShutdownRequest, ShutdownResponse, TriggerMrtDumpRequest, TriggerMrtDumpResponse,
 };
 use ipc::control_session::FsmState;
+use ipc::figures::Process;
 use ipc::parent_control::Intent;
 use tonic::{Request, Response, Status};
 
@@ -49,6 +51,16 @@ impl ControlService for Control {
         Ok(Response::new(MetricsResponse { prometheus_text: metrics::render(&self.0).await }))
     }
 
+    async fn get_processes(
+        &self,
+        _: Request<GetProcessesRequest>,
+    ) -> Result<Response<GetProcessesResponse>, Status> {
+        let processes = self.0.processes.ask().await?.processes;
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let processes = processes.iter().map(|p| process(p, now)).collect();
+        Ok(Response::new(GetProcessesResponse { processes }))
+    }
+
     async fn shutdown(
         &self,
         request: Request<ShutdownRequest>,
@@ -63,5 +75,17 @@ impl ControlService for Control {
         _: Request<TriggerMrtDumpRequest>,
     ) -> Result<Response<TriggerMrtDumpResponse>, Status> {
         Err(not_yet("TriggerMrtDump"))
+    }
+}
+
+fn process(process: &Process, now: u64) -> grpc::v1::Process {
+    grpc::v1::Process {
+        name: process.role.name().to_owned(),
+        pid: process.pid,
+        uptime_seconds: now.saturating_sub(process.started),
+        restarts: process.restarts,
+        cpu_milliseconds: process.usage.map(|u| u.cpu_ms),
+        resident_bytes: process.usage.map(|u| u.resident),
+        threads: process.usage.map(|u| u.threads),
     }
 }

@@ -12,7 +12,7 @@ use grpc::v1::{
 use ipc::config::{Access, ListenerKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use crate::harness::{Control, soon, unix_channel};
@@ -40,6 +40,79 @@ async fn a_read_only_listener_permits_nothing_that_changes() {
         assert!(status.message().contains("read-only"));
     }
     assert!(control.world.lock().unwrap().intents.is_empty());
+}
+
+/// RPCs that only read. Whatever is not listed here has to be refused by a read-only listener.
+const READS: [&str; 25] = [
+    "GetGlobal",
+    "ListNeighbors",
+    "GetNeighborState",
+    "ListDynamicNeighbors",
+    "GetNeighborErrors",
+    "ListPolicies",
+    "GetPolicy",
+    "ListNeighborSets",
+    "GetNeighborSet",
+    "GetGlobalPolicyChains",
+    "GetNeighborPolicyChains",
+    "ListPeerGroups",
+    "GetPeerGroup",
+    "ListReceivedRoutes",
+    "ListBestRoutes",
+    "ListAdvertisedRoutes",
+    "ExplainAdvertisedRoute",
+    "ExplainReceivedRoute",
+    "ExplainBestPath",
+    "WatchRoutes",
+    "ListFlowSpecRoutes",
+    "GetRibSummary",
+    "GetHealth",
+    "GetMetrics",
+    "GetProcesses",
+];
+
+/// Paths of all RPCs, by the API's definition.
+fn all_rpcs() -> Vec<String> {
+    let mut service = "";
+    let mut paths = Vec::new();
+    for line in include_str!("../../../../proto/grpc/rustbgpd.proto").lines() {
+        if let Some(rest) = line.strip_prefix("service ") {
+            service = rest.split_whitespace().next().unwrap();
+        }
+        if let Some(rest) = line.trim().strip_prefix("rpc ") {
+            paths.push(format!("/rustbgpd.v1.{service}/{}", rest.split('(').next().unwrap()));
+        }
+    }
+    paths
+}
+
+/// Calls any RPC with an empty message; an answer's messages are not waited for.
+async fn call(channel: &Channel, path: &str) -> Code {
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let answer = client.server_streaming(Request::new(()), path.parse().unwrap(), codec);
+    soon(answer).await.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+#[tokio::test]
+async fn of_all_rpcs_a_read_only_listener_permits_those_that_read() {
+    let (control, _) = Control::start_whole().await;
+    let channel = unix_channel(control.listen_unix("ro.sock", Access::ReadOnly).await).await;
+    let rpcs = all_rpcs();
+    assert!(rpcs.len() > 50);
+    for path in &rpcs {
+        let reads = READS.iter().any(|r| path.ends_with(&format!("/{r}")));
+        let refused = call(&channel, path).await == Code::PermissionDenied;
+        assert_ne!(refused, reads, "{path}");
+    }
+    for name in READS {
+        assert!(rpcs.iter().any(|path| path.ends_with(&format!("/{name}"))), "there is no {name}");
+    }
+    // Nor does what is no RPC of the API get through.
+    assert_eq!(call(&channel, "/rustbgpd.v1.ControlService/Reload").await, Code::PermissionDenied);
+    let world = control.world.lock().unwrap();
+    assert!(world.intents.is_empty() && world.edits.is_empty() && world.injected.is_empty());
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use grpc::v1::MetricsRequest;
 use grpc::v1::control_service_client::ControlServiceClient;
+use grpc::v1::{GetProcessesRequest, MetricsRequest};
 use ipc::config::{Access, ListenerKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -125,6 +125,20 @@ fn every_documented_metric_is_in(text: &str) {
         documented += 1;
     }
     assert_eq!(text.matches("# TYPE ").count(), documented, "all that is served is documented");
+}
+
+#[tokio::test]
+async fn processes_are_what_the_parent_says_of_them() {
+    let (_control, channel) = Control::start_whole().await;
+    let answer = ControlServiceClient::new(channel).get_processes(GetProcessesRequest {}).await.unwrap();
+    let processes = answer.into_inner().processes;
+    let names: Vec<&str> = processes.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["parent", "rde", "session"]);
+    let rde = &processes[1];
+    assert_eq!((rde.pid, rde.restarts, rde.threads), (7, 2, Some(5)));
+    assert_eq!((rde.cpu_milliseconds, rde.resident_bytes), (Some(1250), Some(4096)));
+    assert!(rde.uptime_seconds > 1_000_000_000, "since 1000 s after 1970");
+    assert_eq!(processes[2].resident_bytes, None, "the system does not say");
 }
 
 /// CPU time that a process has used, in milliseconds.
