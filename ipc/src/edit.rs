@@ -23,6 +23,34 @@ pub enum Edit {
         /// Which.
         address: IpAddr,
     },
+    /// Other policies, in place of a chain that is named there already.
+    SetChain {
+        /// Of this neighbor; `None` = of all that have none themselves.
+        neighbor: Option<IpAddr>,
+        /// For which way of routes.
+        way: Way,
+        /// Names of policies, in order; empty = no chain.
+        policies: Vec<String>,
+    },
+}
+
+/// Which way the routes go that a chain is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Way {
+    /// From peers.
+    Import,
+    /// To peers.
+    Export,
+}
+
+/// The chains that the configuration file names at one place: what it says there, not what follows from peer groups and from
+/// what counts for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chains {
+    /// Names of policies for import, in order.
+    pub import: Vec<String>,
+    /// For export.
+    pub export: Vec<String>,
 }
 
 /// A neighbor as a client describes it. What is `None` or `false` is not written to the file: the peer group or the default

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
 use crate::config::{ControlGlobal, ControlPeer, ListenerKind};
-use crate::edit::{EditError, EditPart};
+use crate::edit::{Chains, EditError, EditPart};
 use crate::figures::{Process, Traffic};
 use crate::hello::Role;
 use crate::ids::{Generation, QueryId};
@@ -63,6 +63,13 @@ pub enum ParentToControl {
         processes: Vec<Process>,
         /// What went over the parent's channels.
         traffic: Vec<Traffic>,
+    },
+    /// The answer to [`ControlToParent::Chains`].
+    ChainsReply {
+        /// The request's.
+        id: QueryId,
+        /// What the file says.
+        result: Result<Chains, EditError>,
     },
     /// Finish what is being answered, then exit.
     Shutdown,
@@ -145,6 +152,13 @@ pub enum ControlToParent {
     Processes {
         /// Repeated in the answer.
         id: QueryId,
+    },
+    /// A client asks which chains the file names.
+    Chains {
+        /// Repeated in the answer; not one of a change that is under way.
+        id: QueryId,
+        /// At this neighbor; `None` = for all.
+        neighbor: Option<IpAddr>,
     },
 }
 

@@ -270,7 +270,10 @@ impl Daemon {
         match message {
             ControlToParent::Staged(generation) => self.supervisor.staged(Role::Control, generation),
             ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
-            ControlToParent::Intent { .. } | ControlToParent::Edit(_) | ControlToParent::Processes { .. }
+            ControlToParent::Intent { .. }
+            | ControlToParent::Edit(_)
+            | ControlToParent::Processes { .. }
+            | ControlToParent::Chains { .. }
                 if !self.supervisor.control.as_ref().is_some_and(|e| e.listening) =>
             {
                 self.out_of_state(Role::Control, "a wish of a client before it has a listener")
@@ -281,6 +284,10 @@ impl Daemon {
                 if let Some(control) = &mut self.supervisor.control {
                     control.tell(ParentToControl::ProcessesReply { id, processes, traffic });
                 }
+                Outcome::Fine
+            }
+            ControlToParent::Chains { id, neighbor } => {
+                self.show_chains(id, neighbor);
                 Outcome::Fine
             }
             ControlToParent::Intent { id, intent } => {

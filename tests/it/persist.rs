@@ -208,3 +208,62 @@ fn a_kill_at_any_moment_leaves_the_old_file_or_the_new_one() -> Result<()> {
         Ok(())
     })
 }
+
+/// Chains that are set decide at once, without a reset, and are there after a restart.
+#[test]
+fn a_chain_that_is_set_is_in_force_in_the_file_and_there_after_a_restart() -> Result<()> {
+    const DENIED: &str = "10.1.0.0/16";
+    const OTHER: &str = "10.2.0.0/16";
+    const LINE: &str = "export_policy_chain = [\"p\"]\n";
+    Lab::run(|lab| {
+        let Pairs { us, peer } = Pairs::new(lab, &[FIRST, ADDED])?;
+        let _bird = bird(&peer)?;
+        let statement =
+            format!("[[policy.definitions.p.statements]]\naction = \"deny\"\nprefix = \"{DENIED}\"\n");
+        let config = format!("{}\n# not to the fast one\n{statement}", configuration());
+        let mut daemon = Rustbgpd::start(&us, &config)?;
+        let first = Pairs::theirs(FIRST);
+        let address = first.to_string();
+        let sent = |daemon: &Rustbgpd, denied: bool| -> Result<()> {
+            daemon.wait_established(&[first])?;
+            for prefix in [DENIED, OTHER] {
+                daemon.ctl(&["rib", "add", prefix, "--nexthop", "10.0.61.9"])?;
+            }
+            wait("what the chain permits", 30, || {
+                let has = |prefix: &str| daemon.advertised(first, prefix).map(|route| route.is_some());
+                Ok(has(OTHER)? && has(DENIED)? != denied)
+            })
+        };
+        sent(&daemon, false)?;
+        daemon.ctl(&["policy-chain", &address, "set", "export", "p"])?;
+        sent(&daemon, true)?;
+        let file = us.read(FILE)?;
+        assert!(file.contains(LINE) && file.replace(LINE, "") == config, "{file}");
+        let check = binary("rustbgpd")?;
+        us.run(&[&check.to_string_lossy(), "--check", "/run/lab/config.toml"])?;
+        let error = refused(daemon.ctl(&["policy-chain", "set", "import", "q"]))?;
+        assert!(error.contains("invalid import_chain \"q\": there is no such policy"), "{error}");
+        let error = refused(daemon.ctl(&["policy-chain", "10.0.99.2", "clear", "export"]))?;
+        assert!(error.contains("10.0.99.2"), "{error}");
+        assert_eq!(us.read(FILE)?, file);
+        assert_eq!(sessions_end(&daemon, FIRST)?, (true, 0));
+
+        daemon.start_again()?;
+        let shown = daemon.json(&["policy-chain", &address])?;
+        assert_eq!(
+            (&shown["export_policy_names"][0], &shown["import_policy_names"][0]),
+            (&"p".into(), &().into())
+        );
+        sent(&daemon, true)?;
+        // For all, and no more for the one.
+        daemon.ctl(&["policy-chain", "set", "export", "p"])?;
+        daemon.ctl(&["policy-chain", &address, "clear", "export"])?;
+        sent(&daemon, true)?;
+        daemon.ctl(&["policy-chain", "clear", "export"])?;
+        sent(&daemon, false)?;
+        let file = us.read(FILE)?;
+        assert!(!file.contains("export_chain") && !file.contains(LINE), "{file}");
+        assert_eq!(sessions_end(&daemon, FIRST)?, (true, 0));
+        Ok(())
+    })
+}

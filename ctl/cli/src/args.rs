@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::parse;
-pub(crate) use change::AddNeighborArgs;
+pub(crate) use change::{AddNeighborArgs, ChainAction, ChainArgs, Way};
 
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
+    /// Show which policies apply, name others; also in the configuration file
+    PolicyChain(ChainArgs),
     /// Show whether the daemon works as it should
     Health,
     /// Show the metrics as Prometheus reads them

@@ -2,12 +2,13 @@
 //! them.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipc::QueryId;
 use ipc::channel::Sender;
-use ipc::edit::{Edit, EditError, MAX_EDIT, parts};
+use ipc::edit::{Chains, Edit, EditError, MAX_EDIT, parts};
 use ipc::parent_control::ControlToParent;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -17,7 +18,7 @@ use crate::error;
 /// How long a change may take: each engine is asked, and others may be under way before it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-type Answer = Result<(), EditError>;
+type Waiting<T> = HashMap<QueryId, oneshot::Sender<Result<T, EditError>>>;
 
 /// The way to the parent for changes of the configuration.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ pub(crate) struct Edits {
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    waiting: HashMap<QueryId, oneshot::Sender<Answer>>,
+    changes: Waiting<()>,
+    chains: Waiting<Chains>,
 }
 
 impl Edits {
@@ -49,29 +51,50 @@ impl Edits {
     /// # Errors
     /// What the parent says, or UNAVAILABLE where it says nothing.
     pub(crate) async fn make(&self, edit: Edit) -> Result<(), Status> {
-        let (client, answer) = oneshot::channel();
-        let id = {
-            let mut state = self.lock();
-            state.last += 1;
-            let id = QueryId(state.last);
-            state.waiting.insert(id, client);
-            id
-        };
+        let (id, answer) = self.ask(|state| &mut state.changes);
         let result = match self.send(id, &edit) {
             Ok(()) => tokio::time::timeout(TIMEOUT, answer).await,
             Err(status) => {
-                self.lock().waiting.remove(&id);
+                self.lock().changes.remove(&id);
                 return Err(status);
             }
         };
-        self.lock().waiting.remove(&id);
-        match result {
-            Ok(Ok(result)) => result.map_err(error::of_edit),
-            Ok(Err(_)) => Err(error::unavailable("rustbgpd")),
-            Err(_) => Err(Status::deadline_exceeded(
-                "rustbgpd did not answer in time; the change may still be made",
-            )),
+        self.lock().changes.remove(&id);
+        result
+            .map_err(|_| {
+                Status::deadline_exceeded("rustbgpd did not answer in time; the change may still be made")
+            })?
+            .map_err(|_| error::unavailable("rustbgpd"))?
+            .map_err(error::of_edit)
+    }
+
+    /// The chains that the configuration file names at a neighbor, or for all.
+    ///
+    /// # Errors
+    /// What the parent says, or UNAVAILABLE where it says nothing.
+    pub(crate) async fn chains(&self, neighbor: Option<IpAddr>) -> Result<Chains, Status> {
+        let (id, answer) = self.ask(|state| &mut state.chains);
+        // A link that fails is noticed by its reader, and control ends.
+        let sent = self.parent.send(&ControlToParent::Chains { id, neighbor }).await;
+        let result = tokio::time::timeout(TIMEOUT, answer).await;
+        self.lock().chains.remove(&id);
+        match (sent, result) {
+            (Ok(_), Ok(Ok(result))) => result.map_err(error::of_edit),
+            _ => Err(error::unavailable("rustbgpd")),
         }
+    }
+
+    /// A number for a question, and where its answer will come.
+    fn ask<T>(
+        &self,
+        waiting: impl FnOnce(&mut State) -> &mut Waiting<T>,
+    ) -> (QueryId, oneshot::Receiver<Result<T, EditError>>) {
+        let (client, answer) = oneshot::channel();
+        let mut state = self.lock();
+        state.last += 1;
+        let id = QueryId(state.last);
+        waiting(&mut state).insert(id, client);
+        (id, answer)
     }
 
     /// Sends all parts, also where the client goes away meanwhile.
@@ -93,9 +116,16 @@ impl Edits {
     }
 
     /// Hands the parent's answer to the client that asked.
-    pub(crate) fn answered(&self, id: QueryId, result: Answer) {
+    pub(crate) fn answered(&self, id: QueryId, result: Result<(), EditError>) {
         // Nobody waits where the client is gone: the change is made all the same.
-        if let Some(client) = self.lock().waiting.remove(&id) {
+        if let Some(client) = self.lock().changes.remove(&id) {
+            let _ = client.send(result);
+        }
+    }
+
+    /// Hands the chains to the client that asked for them.
+    pub(crate) fn shown(&self, id: QueryId, result: Result<Chains, EditError>) {
+        if let Some(client) = self.lock().chains.remove(&id) {
             let _ = client.send(result);
         }
     }

@@ -100,6 +100,7 @@ impl Control {
             ParentToControl::ProcessesReply { id, processes, traffic } => {
                 self.app.processes.answered(id, Answer { processes, traffic });
             }
+            ParentToControl::ChainsReply { id, result } => self.app.edits.shown(id, result),
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

@@ -24,6 +24,30 @@ impl Document {
     /// # Errors
     /// Where writing it again would change more than it should.
     pub(super) fn parse(text: &str) -> Result<Document, EditError> {
+        let (document, plain) = Document::read(text)?;
+        let again = document.toml.to_string();
+        if again != plain {
+            let same = plain.lines().zip(again.lines()).take_while(|(a, b)| a == b).count();
+            let why = format!(
+                "the configuration file cannot be changed without losing its form: from line {} on it is written in a way \
+                 that would be another one afterwards. Edit it by hand and have it read (SIGHUP)",
+                same + 1
+            );
+            return Err(EditError::new(Refusal::Precondition, why));
+        }
+        Ok(document)
+    }
+
+    /// Reads such a text to look at it.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub(super) fn to_look_at(text: &str) -> Result<Document, EditError> {
+        Document::read(text).map(|(document, _)| document)
+    }
+
+    /// The document, and the text as it was read: with LF alone, and one at the end.
+    fn read(text: &str) -> Result<(Document, String), EditError> {
         let body = text.strip_prefix(BOM).unwrap_or(text);
         let lines = body.matches('\n').count();
         let crlf = lines > 0 && body.matches("\r\n").count() == lines;
@@ -34,17 +58,7 @@ impl Document {
         let toml = plain.parse::<DocumentMut>().map_err(|e| {
             EditError::new(Refusal::Precondition, format!("the configuration file is no TOML: {e}"))
         })?;
-        let again = toml.to_string();
-        if again != plain {
-            let same = plain.lines().zip(again.lines()).take_while(|(a, b)| a == b).count();
-            let why = format!(
-                "the configuration file cannot be changed without losing its form: from line {} on it is written in a way \
-                 that would be another one afterwards. Edit it by hand and have it read (SIGHUP)",
-                same + 1
-            );
-            return Err(EditError::new(Refusal::Precondition, why));
-        }
-        Ok(Document { toml, bom: text.starts_with(BOM), crlf })
+        Ok((Document { toml, bom: text.starts_with(BOM), crlf }, plain))
     }
 
     /// The text as it is now.
@@ -59,6 +73,55 @@ impl Document {
         let mut keys = path.iter();
         let first = self.toml.get(keys.next()?)?;
         keys.try_fold(first, |item, key| item.as_table_like()?.get(key))
+    }
+
+    /// The tables of a list.
+    pub(super) fn all(&self, key: &str) -> Vec<&dyn TableLike> {
+        fn like<T: TableLike>(table: &T) -> &dyn TableLike {
+            table
+        }
+        match self.toml.get(key) {
+            Some(Item::ArrayOfTables(list)) => list.iter().map(like).collect(),
+            Some(Item::Value(Value::Array(list))) => {
+                list.iter().filter_map(Value::as_inline_table).map(like).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The table of a list for which `which` holds.
+    pub(super) fn in_list(
+        &mut self,
+        key: &str,
+        which: impl Fn(&dyn TableLike) -> bool,
+    ) -> Option<&mut dyn TableLike> {
+        match self.toml.get_mut(key)? {
+            Item::ArrayOfTables(list) => {
+                list.iter_mut().find(|t| which(&**t)).map(|t| t as &mut dyn TableLike)
+            }
+            Item::Value(Value::Array(list)) => {
+                let mut tables = list.iter_mut().filter_map(Value::as_inline_table_mut);
+                tables.find(|t| which(&**t)).map(|t| t as &mut dyn TableLike)
+            }
+            _ => None,
+        }
+    }
+
+    /// A table of the file itself, which is put at its end where there is none.
+    pub(super) fn table(&mut self, key: &str) -> Result<&mut dyn TableLike, EditError> {
+        let last = last_position(self.toml.as_table());
+        let comments = if self.toml.contains_key(key) { None } else { self.take_comments_behind(last) };
+        let item = self.toml.entry(key).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_position(Some(last + 1));
+            if let Some(comments) = comments {
+                table.decor_mut().set_prefix(comments + "\n");
+            }
+            Item::Table(table)
+        });
+        let why =
+            || EditError::new(Refusal::Precondition, format!("{key} of the configuration file is no table"));
+        item.as_table_like_mut().ok_or_else(why)
     }
 
     /// Adds a table at the end of a list of tables.
@@ -166,6 +229,25 @@ fn joined(kept: &str, before: &str) -> String {
         format!("{}\n{before}", kept.trim_end_matches('\n'))
     } else {
         format!("{kept}{before}")
+    }
+}
+
+/// Puts a value in the place of another one, or behind what the table has.
+pub(super) fn set_value(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value: Value = value.into();
+    if let Some(old) = table.get_mut(key) {
+        if let Some(decor) = old.as_value().map(Value::decor) {
+            *value.decor_mut() = decor.clone();
+        }
+        *old = Item::Value(value);
+        return;
+    }
+    let last = table.iter().filter(|(_, item)| item.is_value()).last().map(|(key, _)| key.to_owned());
+    let above = last.and_then(|last| table.key(&last)?.leaf_decor().prefix()?.as_str().map(str::to_owned));
+    let indent = above.map(|above| above.rsplit('\n').next().unwrap_or_default().to_owned());
+    table.insert(key, Item::Value(value));
+    if let (Some(mut key), Some(indent)) = (table.key_mut(key), indent) {
+        key.leaf_decor_mut().set_prefix(indent);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Changes of the configuration that clients of the API ask for, one after the other.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
+use ipc::channel::BATCH;
 use ipc::edit::{Assembly, Edit, EditError, EditPart, Refusal};
 use ipc::parent_control::ParentToControl;
 use ipc::{QueryId, Role};
@@ -33,6 +35,21 @@ impl Daemon {
             Ok(Some(edit)) => self.edits.waiting.push_back(edit),
         }
         Outcome::Fine
+    }
+
+    /// Tells control which chains the file names that is in force.
+    pub(super) fn show_chains(&mut self, id: QueryId, neighbor: Option<IpAddr>) {
+        let result = edit::chains(self.text.expose(), neighbor).and_then(|chains| {
+            let names = || chains.import.iter().chain(&chains.export);
+            // Each name comes with its length.
+            if names().map(|name| name.len() + 8).sum::<usize>() <= BATCH {
+                return Ok(chains);
+            }
+            Err(EditError::new(Refusal::Precondition, "the chains have too many names to be shown"))
+        });
+        if let Some(control) = &mut self.supervisor.control {
+            control.tell(ParentToControl::ChainsReply { id, result });
+        }
     }
 
     /// Begins the change that waits longest; `false`: there is none.

@@ -1,6 +1,8 @@
 //! Arguments of commands that change the configuration.
 
-use clap::Args as ClapArgs;
+use std::net::IpAddr;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 /// `neighbor ADDR add`.
 #[derive(Debug, ClapArgs)]
@@ -56,4 +58,41 @@ pub(crate) struct AddNeighborArgs {
     /// With --add-path-send: how many at most
     #[arg(long, value_name = "N", requires = "add_path_send", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) add_path_send_max: Option<u32>,
+}
+
+/// `policy-chain`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ChainArgs {
+    /// The chains of this neighbor, otherwise those for all that have none themselves
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: Option<IpAddr>,
+    #[command(subcommand)]
+    pub(crate) action: Option<ChainAction>,
+}
+
+/// What to do with a chain. Without any, both are shown.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChainAction {
+    /// Name its policies, in order, in place of those that it has
+    Set {
+        /// For which way of routes
+        way: Way,
+        /// Policies of the configuration file
+        #[arg(value_name = "POLICY", required = true)]
+        policies: Vec<String>,
+    },
+    /// Have none there
+    Clear {
+        /// For which way of routes
+        way: Way,
+    },
+}
+
+/// Which way the routes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// From neighbors
+    Import,
+    /// To neighbors
+    Export,
 }

@@ -7,6 +7,7 @@ mod generate;
 mod inject;
 mod neighbor;
 mod neighbor_change;
+mod policy_chain;
 mod rib;
 mod routes;
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::Completions { .. } | Command::Man { .. } => Ok(()),
         Command::Shutdown { reason } => daemon::shutdown(connection, reason, out).await,
         Command::Neighbor(n) => neighbor::run(connection, n, out).await,
+        Command::PolicyChain(c) => policy_chain::run(connection, c, out).await,
         Command::Rib(r) => rib::run(connection, r, out).await,
     }
 }

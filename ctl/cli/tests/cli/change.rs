@@ -62,3 +62,46 @@ fn what_makes_no_sense_is_said_before_the_daemon_is_asked() {
     }
     assert!(daemon.world().added.is_empty() && daemon.world().done.is_empty());
 }
+
+#[test]
+fn chains_are_shown_set_and_cleared() {
+    let daemon = Daemon::start();
+    assert_eq!(daemon.ok(&["policy-chain"]), "Import:  a, b\nExport:  none\n");
+    assert_eq!(daemon.ok(&["policy-chain", "192.0.2.9"]), "Import:  none\nExport:  of-192.0.2.9\n");
+    let all = serde_json::json!({ "import_policy_names": ["a", "b"], "export_policy_names": [] });
+    assert_eq!(daemon.json(&["policy-chain"]), all);
+    assert_eq!(daemon.json(&["policy-chain", "192.0.2.9"])["address"], "192.0.2.9");
+    assert_eq!(
+        daemon.ok(&["policy-chain", "set", "import", "a", "b"]),
+        "import chain for all neighbors: a, b, also in the configuration file\n"
+    );
+    for args in
+        ["set export c", "192.0.2.9 set import a", "192.0.2.9 set export a b", "clear import", "clear export"]
+    {
+        let args: Vec<&str> = ["policy-chain"].into_iter().chain(args.split(' ')).collect();
+        daemon.ok(&args);
+    }
+    daemon.ok(&["policy-chain", "192.0.2.9", "clear", "import"]);
+    assert_eq!(
+        daemon.ok(&["policy-chain", "192.0.2.9", "clear", "export"]),
+        "export chain for neighbor 192.0.2.9 cleared, also in the configuration file\n"
+    );
+    let done = [
+        "set global import [\"a\", \"b\"]",
+        "set global export [\"c\"]",
+        "set 192.0.2.9 import [\"a\"]",
+        "set 192.0.2.9 export [\"a\", \"b\"]",
+        "clear global import",
+        "clear global export",
+        "clear 192.0.2.9 import",
+        "clear 192.0.2.9 export",
+    ];
+    assert_eq!(daemon.world().done, done);
+    for (args, says) in [
+        (&["policy-chain", "set", "import"][..], "<POLICY>"),
+        (&["policy-chain", "set", "both", "a"], "[possible values: import, export]"),
+    ] {
+        let said = daemon.fails(2, args);
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+}

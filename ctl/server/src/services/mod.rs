@@ -27,7 +27,7 @@ use crate::app::App;
 pub(crate) fn all(app: Arc<App>) -> Routes {
     Routes::new(GlobalServiceServer::new(global::Global(Arc::clone(&app))))
         .add_service(NeighborServiceServer::new(neighbor::Neighbor(Arc::clone(&app))))
-        .add_service(PolicyServiceServer::new(policy::Policy))
+        .add_service(PolicyServiceServer::new(policy::Policy(Arc::clone(&app))))
         .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup))
         .add_service(RibServiceServer::new(rib::Rib(Arc::clone(&app))))
         .add_service(InjectionServiceServer::new(injection::Injection(Arc::clone(&app))))

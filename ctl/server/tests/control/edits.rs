@@ -1,8 +1,10 @@
 //! Changes of the configuration: what the parent is asked for, and what becomes of its answers.
 
+use grpc::v1;
 use grpc::v1::neighbor_service_client::NeighborServiceClient;
+use grpc::v1::policy_service_client::PolicyServiceClient;
 use grpc::v1::{AddNeighborRequest, DeleteNeighborRequest, ErrorDetail, NeighborConfig, error_detail};
-use ipc::edit::{Edit, EditError, NewNeighbor, Refusal};
+use ipc::edit::{Edit, EditError, NewNeighbor, Refusal, Way};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -149,4 +151,70 @@ async fn the_parents_refusal_becomes_a_status_with_details() {
     control.world.lock().unwrap().refuse_edits = Some(EditError::new(Refusal::Unavailable, "busy"));
     let status = client.add_neighbor(add(neighbor("198.51.100.7"))).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::Unavailable, "busy"));
+}
+
+#[tokio::test]
+async fn chains_are_shown_and_changed_by_the_parent() {
+    let (control, channel) = Control::start_whole().await;
+    let mut client = PolicyServiceClient::new(channel);
+    let names: Vec<String> = vec!["a".into(), "b".into()];
+    let policy_names = || names.clone();
+    let of = || "2001:db8::2".to_owned();
+
+    let all =
+        client.get_global_policy_chains(v1::GetGlobalPolicyChainsRequest {}).await.unwrap().into_inner();
+    assert_eq!(
+        (all.import_policy_names, all.export_policy_names),
+        (vec!["import of None".into()], vec!["export of None".into()])
+    );
+    let request = v1::GetNeighborPolicyChainsRequest { address: "2001:DB8::2".into() };
+    let one = client.get_neighbor_policy_chains(request).await.unwrap().into_inner();
+    assert_eq!((one.address, one.import_policy_names), (of(), vec!["import of Some(2001:db8::2)".into()]));
+
+    client
+        .set_global_import_chain(v1::SetGlobalImportChainRequest { policy_names: policy_names() })
+        .await
+        .unwrap();
+    client
+        .set_global_export_chain(v1::SetGlobalExportChainRequest { policy_names: policy_names() })
+        .await
+        .unwrap();
+    client.clear_global_import_chain(v1::ClearGlobalImportChainRequest {}).await.unwrap();
+    client.clear_global_export_chain(v1::ClearGlobalExportChainRequest {}).await.unwrap();
+    let request = v1::SetNeighborImportChainRequest { address: of(), policy_names: policy_names() };
+    client.set_neighbor_import_chain(request).await.unwrap();
+    let request = v1::SetNeighborExportChainRequest { address: of(), policy_names: policy_names() };
+    client.set_neighbor_export_chain(request).await.unwrap();
+    client.clear_neighbor_import_chain(v1::ClearNeighborImportChainRequest { address: of() }).await.unwrap();
+    client.clear_neighbor_export_chain(v1::ClearNeighborExportChainRequest { address: of() }).await.unwrap();
+    let neighbor = Some(address(&of()));
+    let asked = [
+        (None, Way::Import, names.clone()),
+        (None, Way::Export, names.clone()),
+        (None, Way::Import, vec![]),
+        (None, Way::Export, vec![]),
+        (neighbor, Way::Import, names.clone()),
+        (neighbor, Way::Export, names.clone()),
+        (neighbor, Way::Import, vec![]),
+        (neighbor, Way::Export, vec![]),
+    ];
+    let asked = asked.map(|(neighbor, way, policies)| Edit::SetChain { neighbor, way, policies });
+    assert_eq!(control.world.lock().unwrap().edits, asked);
+
+    // Clearing is another call; and of a neighbor that is not there, the parent is not asked.
+    let status =
+        client.set_global_import_chain(v1::SetGlobalImportChainRequest::default()).await.unwrap_err();
+    assert_eq!((status.code(), detail(&status).0), (Code::InvalidArgument, "policy_names".into()));
+    let request = v1::GetNeighborPolicyChainsRequest { address: "192.0.2.99".into() };
+    assert_eq!(client.get_neighbor_policy_chains(request).await.unwrap_err().code(), Code::NotFound);
+    let request = v1::ClearNeighborImportChainRequest { address: "x".into() };
+    assert_eq!(client.clear_neighbor_import_chain(request).await.unwrap_err().code(), Code::InvalidArgument);
+    let error = EditError::about(Refusal::Invalid, "import_chain", "c", "there is no such policy");
+    control.world.lock().unwrap().refuse_edits = Some(error);
+    let request = v1::SetGlobalImportChainRequest { policy_names: vec!["c".into()] };
+    let status = client.set_global_import_chain(request).await.unwrap_err();
+    assert_eq!(
+        (status.code(), detail(&status)),
+        (Code::InvalidArgument, ("import_chain".into(), "c".into()))
+    );
 }

@@ -23,7 +23,7 @@ use ipc::control_session::{
     Agreed, ControlToSession, FsmState, MessageCounts, NotificationCount, Notified, PeerStatus,
     SessionToControl, Transition, UNASSIGNED,
 };
-use ipc::edit::{Assembly, Edit, EditError};
+use ipc::edit::{Assembly, Chains, Edit, EditError};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::explain::{
     ExplainedMatch, ExplainedPath, ExplainedPolicy, ExplainedStatement, PolicyChanges, Question,
@@ -204,6 +204,15 @@ impl Control {
                             world.refuse_edits.clone().map_or(Ok(()), Err)
                         };
                         let _ = parent.send(&ParentToControl::EditReply { id, result }).await;
+                    }
+                    if let ControlToParent::Chains { id, neighbor } = received.message {
+                        let result = {
+                            let world = world.lock().unwrap();
+                            let names = |way| vec![format!("{way} of {neighbor:?}")];
+                            let chains = Chains { import: names("import"), export: names("export") };
+                            world.refuse_edits.clone().map_or(Ok(chains), Err)
+                        };
+                        let _ = parent.send(&ParentToControl::ChainsReply { id, result }).await;
                     }
                     if let ControlToParent::Intent { id, intent } = &received.message {
                         let result = {
