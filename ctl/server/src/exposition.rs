@@ -1,6 +1,7 @@
-//! The text format that Prometheus reads, written piece by piece.
+//! Families of metrics, put together for each scrape and written in the text format that Prometheus reads.
 
-use std::fmt::{Display, Write};
+use prometheus::TextEncoder;
+use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +12,9 @@ pub(crate) enum Kind {
     Gauge,
 }
 
+#[cfg(test)]
 impl Kind {
-    /// As the format names it.
+    /// As the format names it, for the document.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
@@ -34,67 +36,104 @@ pub(crate) struct Metric {
     pub(crate) help: &'static str,
 }
 
-/// The text of a scrape.
+/// The families of a scrape.
 #[derive(Debug, Default)]
-pub(crate) struct Text(String);
+pub(crate) struct Text(Vec<MetricFamily>);
 
 impl Text {
     /// Begins a metric; its samples follow. One without samples has no place in the text.
     pub(crate) fn metric(&mut self, metric: &'static Metric) -> Samples<'_> {
-        Samples { text: &mut self.0, metric, begun: false }
+        Samples { families: &mut self.0, metric, begun: false }
     }
 
     /// The whole text.
     pub(crate) fn finish(self) -> String {
-        self.0
+        match TextEncoder::new().encode_to_string(&self.0) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(%error, "metrics cannot be written");
+                String::new()
+            }
+        }
     }
 }
 
 /// The samples of a metric.
 #[derive(Debug)]
 pub(crate) struct Samples<'a> {
-    text: &'a mut String,
+    families: &'a mut Vec<MetricFamily>,
     metric: &'static Metric,
     begun: bool,
 }
 
-impl Samples<'_> {
-    /// A sample, with the values of all labels of the metric in their order.
-    pub(crate) fn sample(&mut self, labels: &[&str], value: impl Display) -> &mut Self {
-        debug_assert_eq!(labels.len(), self.metric.labels.len(), "labels of {}", self.metric.name);
-        self.begin();
-        self.text.push_str(self.metric.name);
-        for (n, (name, label)) in self.metric.labels.iter().zip(labels).enumerate() {
-            self.text.push(if n == 0 { '{' } else { ',' });
-            self.text.push_str(name);
-            self.text.push_str("=\"");
-            escape(self.text, label);
-            self.text.push('"');
-        }
-        if !labels.is_empty() {
-            self.text.push('}');
-        }
-        // A String takes everything.
-        let _ = writeln!(self.text, " {value}");
-        self
-    }
+/// What a sample may be: the format's numbers are floats, exact up to 2^53.
+pub(crate) trait Value {
+    /// As the format has it.
+    fn number(self) -> f64;
+}
 
-    fn begin(&mut self) {
-        if !std::mem::replace(&mut self.begun, true) {
-            let Metric { name, kind, help, .. } = self.metric;
-            let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
-        }
+impl Value for f64 {
+    fn number(self) -> f64 {
+        self
     }
 }
 
-fn escape(text: &mut String, label: &str) {
-    for c in label.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
+impl Value for u8 {
+    fn number(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Value for u32 {
+    fn number(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Value for u64 {
+    #[expect(clippy::cast_precision_loss, reason = "the format's numbers are floats")]
+    fn number(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Samples<'_> {
+    /// A sample, with the values of all labels of the metric in their order.
+    pub(crate) fn sample(&mut self, labels: &[&str], value: impl Value) -> &mut Self {
+        debug_assert_eq!(labels.len(), self.metric.labels.len(), "labels of {}", self.metric.name);
+        if !std::mem::replace(&mut self.begun, true) {
+            let mut family = MetricFamily::default();
+            family.set_name(self.metric.name.to_owned());
+            family.set_help(self.metric.help.to_owned());
+            family.set_field_type(match self.metric.kind {
+                Kind::Counter => MetricType::COUNTER,
+                Kind::Gauge => MetricType::GAUGE,
+            });
+            self.families.push(family);
         }
+        let pair = |(name, text): (&&str, &&str)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*text).to_owned());
+            pair
+        };
+        let mut sample = proto::Metric::from_label(self.metric.labels.iter().zip(labels).map(pair).collect());
+        match self.metric.kind {
+            Kind::Counter => {
+                let mut counter = proto::Counter::default();
+                counter.set_value(value.number());
+                sample.set_counter(counter);
+            }
+            Kind::Gauge => {
+                let mut gauge = proto::Gauge::default();
+                gauge.set_value(value.number());
+                sample.set_gauge(gauge);
+            }
+        }
+        if let Some(family) = self.families.last_mut() {
+            family.mut_metric().push(sample);
+        }
+        self
     }
 }
 
@@ -109,7 +148,7 @@ mod tests {
     #[test]
     fn text_is_what_prometheus_reads() {
         let mut text = Text::default();
-        text.metric(&A).sample(&["10.0.0.1", "y"], 1).sample(&["10.0.0.1", "a\"b\\c\n"], 2);
+        text.metric(&A).sample(&["10.0.0.1", "y"], 1_u64).sample(&["10.0.0.1", "a\"b\\c\n"], 2_u64);
         text.metric(&A);
         text.metric(&B).sample(&[], 0.25);
         assert_eq!(

@@ -39,6 +39,7 @@ pub fn of(scenario: &str) -> Vec<Bar> {
     let memory = |factor| most("memory", MEMORY, factor, BIRD);
     match scenario {
         "transit" => vec![time(0.6), most("CPU", "cpu_s", 1.1, BIRD), memory(0.8)],
+        "transit-policy" => vec![time(0.6), most("CPU", "cpu_s", 1.1, BIRD)],
         "transit6" => vec![time(0.6), memory(1.2)],
         "bgperf2" => vec![time(0.6), memory(1.3)],
         "bgperf10" => vec![time(0.3)],
@@ -52,6 +53,11 @@ pub fn of(scenario: &str) -> Vec<Bar> {
             vec![most("p99 with queries", "query_probe_p99_ms", 1.1, Own("probe_p99_ms", "without"))]
         }
         "idle-probe" => vec![most("p99", "probe_p99_ms", 5.0, Unit("ms"))],
+        "reevaluate" => vec![
+            most("rejected in", "reject_s", 2.0, Unit("s")),
+            most("accepted in", "accept_s", 2.0, Unit("s")),
+            most("longest probe", "probe_max_ms", 20.0, Unit("ms")),
+        ],
         "sessions" => vec![
             most("up", "established_s", 0.5, BIRD),
             memory(1.5),

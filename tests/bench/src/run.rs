@@ -5,7 +5,7 @@ use crate::engine::{Engine, State};
 use crate::net::{self, DUT4, DUT6, Net};
 use crate::scenario::{After, Options, Plan};
 use crate::usage::{self, Usage, Watch};
-use crate::{churn, flap, probes};
+use crate::{churn, flap, policy, probes};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,6 +62,7 @@ impl<'a> Run<'a> {
             peers: plan.peers.iter().map(|p| PeerConf { addr: p.addr, asn: p.asn }).collect(),
             rs: plan.rs,
             hold: plan.hold,
+            policy: plan.policy,
         };
         let daemon = places.start(name, &setup, dir, &net.dut, o.nice)?;
         let pid = daemon.pid();
@@ -156,6 +157,7 @@ impl<'a> Run<'a> {
             After::Churn(c) => churn::run(self, c)?,
             After::Probes(n) => probes::run(self, *n)?,
             After::Flap(gone) => flap::run(self, gone)?,
+            After::OtherPolicy(gone) => policy::run(self, *gone)?,
         }
         let peak = self.watch.peak();
         self.note("peak_pss_mb", peak.pss_mb);

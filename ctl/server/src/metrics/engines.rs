@@ -54,7 +54,7 @@ fn each(text: &mut Text, metric: &'static Metric, processes: &[Process], f: impl
     }
 }
 
-fn usage<T: std::fmt::Display>(
+fn usage<T: crate::exposition::Value>(
     text: &mut Text,
     metric: &'static Metric,
     processes: &[Process],

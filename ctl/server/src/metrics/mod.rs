@@ -88,15 +88,15 @@ fn write(app: &App, snapshot: &Snapshot) -> String {
     let peers = view.as_deref().map_or_else(Vec::new, |view| peers::joined(view, snapshot));
     text.metric(&of::UPTIME).sample(&[], app.uptime().as_secs());
     if let Some(view) = &view {
-        text.metric(&of::BUILD).sample(&[&view.global.version], 1);
+        text.metric(&of::BUILD).sample(&[&view.global.version], 1_u64);
     }
     peers::write(&mut text, &peers);
     let (counters, faults, _) = &*snapshot.rde.figures;
     tables::write(&mut text, counters, faults);
     engines::write(&mut text, snapshot);
     // Nothing of it happens, so 0 is the truth.
-    text.metric(&of::VRPS).sample(&["ipv4"], 0).sample(&["ipv6"], 0);
-    text.metric(&of::ASPAS).sample(&[], 0);
+    text.metric(&of::VRPS).sample(&["ipv4"], 0_u64).sample(&["ipv6"], 0_u64);
+    text.metric(&of::ASPAS).sample(&[], 0_u64);
     text.finish()
 }
 
