@@ -437,7 +437,7 @@ fn what_is_rejected_takes_no_room_where_it_is_not_kept() {
     let base = PeerInfo { keep_rejected: false, ..info(0) };
     let low = policy_of(&all, &base, 2);
     let idx = talk.up(PeerInfo { import: low, ..base.clone() });
-    let mut say = |talk: &mut Talk| {
+    let say = |talk: &mut Talk| {
         talk.says(idx, &attributes(0, 0), &[prefix(1).0, prefix(9).0]);
         talk.settle();
         talk.tables.counters().adj_rib_in[0]
