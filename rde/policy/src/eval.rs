@@ -89,7 +89,7 @@ impl Recorder for Silent {
 }
 
 /// A route with the parts that the chain looks at found.
-struct View<'a, 'r> {
+pub(crate) struct View<'a, 'r> {
     route: &'r Route<'a>,
     peer: &'r Context,
     path: AsPath<'a>,
@@ -99,7 +99,7 @@ struct View<'a, 'r> {
 }
 
 impl<'a, 'r> View<'a, 'r> {
-    fn new(looks: Looks, route: &'r Route<'a>, peer: &'r Context) -> View<'a, 'r> {
+    pub(crate) fn new(looks: Looks, route: &'r Route<'a>, peer: &'r Context) -> View<'a, 'r> {
         let get = |wanted: Looks, code: u8| {
             let value = looks.at(wanted).then(|| route.attributes.get(code)).flatten();
             value.unwrap_or_default()
@@ -114,7 +114,12 @@ impl<'a, 'r> View<'a, 'r> {
         }
     }
 
-    fn passes(&self, test: &Test, text: &mut PathText) -> bool {
+    /// For tests that look at the prefix only.
+    pub(crate) fn of_prefix(route: &'r Route<'a>, peer: &'r Context) -> View<'a, 'r> {
+        View::new(Looks::PREFIX, route, peer)
+    }
+
+    pub(crate) fn passes(&self, test: &Test, text: &mut PathText) -> bool {
         let route = self.route;
         match test {
             Test::RouteType(t) => route.route_type == *t,

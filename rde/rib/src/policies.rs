@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bgp::NextHop;
 use bgp::attr::canonical::summarize;
 use ipnet::IpNet;
-use policy::{Action, Chain, Context, Explanation, Looks, Outcome, Route, RouteType, Silent};
+use policy::{Action, Chain, Context, Explanation, Looks, Outcome, Prepared, Route, RouteType, Silent};
 use smallvec::SmallVec;
 
 use crate::attrs::{AttrId, Attrs, Own};
@@ -107,6 +107,8 @@ pub(crate) struct Judge {
     /// Sets that were made since the last [`settle`](Judge::settle).
     held: Vec<AttrId>,
     memo: Option<Memo>,
+    /// What is left to be asked of routes with the attributes of this set.
+    prepared: (Option<AttrId>, Prepared),
 }
 
 /// A route to be judged.
@@ -134,7 +136,15 @@ impl Judge {
             return memo.verdict;
         }
         let route = route(attrs, case);
-        let outcome = chain.evaluate(&route, &policy.context, &mut self.scratch, &mut Silent);
+        let outcome = if for_all {
+            chain.evaluate(&route, &policy.context, &mut self.scratch, &mut Silent)
+        } else {
+            let (of, prepared) = &mut self.prepared;
+            if of.replace(case.base) != Some(case.base) {
+                chain.prepare(&route, &policy.context, &mut self.scratch, prepared);
+            }
+            chain.decide(prepared, &route, &policy.context, &mut self.scratch)
+        };
         let permitted = || (!for_all).then(|| SmallVec::from_slice(self.scratch.permitted()));
         if let Some(memo) = last.filter(|m| outcome.changes && m.permitted == permitted()) {
             return memo.verdict;
@@ -176,6 +186,7 @@ impl Judge {
     /// The end of a piece of work: lets go of what nobody has kept.
     pub(crate) fn settle(&mut self, attrs: &mut Attrs) {
         self.memo = None;
+        self.prepared.0 = None;
         self.held.drain(..).for_each(|attr| attrs.release(attr));
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use policy::{
     Action, AspaState, Change, CommunityPattern, Decider, Definitions, Explanation, Match, Named,
-    NeighborSet, NextHopChange, Outcome, Peer, Policies, PolicyDef, PrefixRange, RouteType, RpkiState,
-    Scratch, Silent, StatementDef, Summed,
+    NeighborSet, NextHopChange, Outcome, Peer, Policies, PolicyDef, PrefixRange, Prepared, Route, RouteType,
+    RpkiState, Scratch, Silent, StatementDef, Summed,
 };
 use proptest::prelude::*;
 
@@ -257,6 +257,18 @@ proptest! {
                 prop_assert_eq!(shown(a), shown(b));
             }
             prop_assert_eq!(&decided, &expected, "{:?}", plain);
+
+            // The same attributes with other prefixes: what was prepared holds for all of them.
+            let mut prepared = Prepared::default();
+            chain.prepare(&buf.route(), &context, &mut scratch, &mut prepared);
+            for other in &routes {
+                let other = other.to_route();
+                let route = Route { prefix: other.prefix, rpki: other.rpki, ..buf.route() };
+                let whole = chain.evaluate(&route, &context, &mut scratch, &mut Silent);
+                let permitted = scratch.permitted().to_vec();
+                prop_assert_eq!(chain.decide(&prepared, &route, &context, &mut scratch), whole);
+                prop_assert_eq!(scratch.permitted(), permitted);
+            }
 
             let (outcome, explanation) = Explanation::of(&chain, &buf.route(), &context, &mut scratch);
             prop_assert_eq!(outcome, live);
