@@ -120,10 +120,10 @@ impl PageDone {
 }
 
 /// Slots that a step looks at: a fraction of a millisecond, since updates wait meanwhile.
-const WALK: u32 = 1024;
+const WALK: u32 = 512;
 
 /// Routes that a step spells out.
-const SPELL_OUT: usize = 128;
+const SPELL_OUT: usize = 64;
 
 /// How far a page has got.
 #[derive(Debug)]
