@@ -139,6 +139,8 @@ pub struct Attrs {
     next_hops: Vec<NextHopEntry>,
     next_hop_index: hashbrown::HashMap<NextHop, u32, RandomState>,
     next_hop_free: Vec<u32>,
+    /// How many sets were made of others by policies.
+    made: usize,
 }
 
 impl Default for Attrs {
@@ -154,6 +156,7 @@ impl Default for Attrs {
             next_hops: Vec::new(),
             next_hop_index: hashbrown::HashMap::with_hasher(RandomState::new()),
             next_hop_free: Vec::new(),
+            made: 0,
         }
     }
 }
@@ -198,6 +201,7 @@ impl Attrs {
             n.refs += 1;
         }
         self.retain(base, 1);
+        self.made += usize::from(base.is_some());
         let id = self.entries.take();
         let bytes = self.octets.put(canonical);
         *self.entries.get_mut(id) = Entry { bytes, head, next_hop, hash, refs: 1, base };
@@ -247,7 +251,8 @@ impl Attrs {
     }
 
     fn free(&mut self, id: AttrId) {
-        let Entry { hash, next_hop, bytes, .. } = *self.entries.get(id.0);
+        let Entry { hash, next_hop, bytes, base, .. } = *self.entries.get(id.0);
+        self.made -= usize::from(base.is_some());
         self.octets.remove(bytes);
         let entries = &self.entries;
         self.index.remove(spread(hash), id.0, |id| spread(entries.get(*id).hash));
@@ -266,9 +271,9 @@ impl Attrs {
         if base.is_some() { base } else { id }
     }
 
-    /// Whether a policy has made this set of another one.
-    pub(crate) fn is_made(&self, id: AttrId) -> bool {
-        self.entries.get(id.0).base.is_some()
+    /// Whether a policy has made one of these sets of another one.
+    pub(crate) fn is_made(&self, ids: [AttrId; 2]) -> bool {
+        self.made > 0 && ids.iter().any(|id| self.entries.get(id.0).base.is_some())
     }
 
     pub(crate) fn head(&self, id: AttrId) -> &Head {

@@ -271,10 +271,11 @@ impl Group {
             return a.attr == b.attr;
         }
         let attrs = &shared.attrs;
+        if a.attr != b.attr && !attrs.is_made([a.attr, b.attr]) {
+            return false;
+        }
         let (t, u) = (self.treatment(shared, a), self.treatment(shared, b));
-        a.attr == b.attr && t == u
-            || (attrs.is_made(a.attr) || attrs.is_made(b.attr))
-                && self.rules.look_alike(attrs, (a.attr, t), (b.attr, u))
+        if a.attr == b.attr { t == u } else { self.rules.look_alike(attrs, (a.attr, t), (b.attr, u)) }
     }
 
     /// Who must be told what, when what the members are sent of a prefix changes. `readers`: how many get the stream.
