@@ -1,7 +1,7 @@
 # make run     two daemons on loopback, a real table in the first, learned by the second; no root
 # make test    unit, property and lab tests (lab: as root or by sudo)
 # make lint    format, clippy, paths named in documents
-# make bench   BIRD and rustbgpd side by side, three minutes (as root)
+# make bench   BIRD and rustbgpd side by side, four minutes (as root)
 # make bench-full    DAEMONS in all scenarios, REPETITIONS times; writes docs/BENCHMARKS.md (as root)
 # make bench-report  docs/BENCHMARKS.md from the runs recorded in FILE
 # make bench-parts   what the parts of the tables cost
@@ -20,7 +20,7 @@ WITH_TABLES := package(rustbgpd-rde) | (package(rustbgpd-tests) & !test(/^lab_it
 REPETITIONS ?= 5
 DAEMONS ?= bird,frr,openbgpd,ours
 FILE ?= target/bench-full.jsonl
-NINE := transit,transit6,bgperf2,bgperf10,fanout,routeserver,churn,sessions,restart
+MAIN := transit,transit-policy,transit6,bgperf2,bgperf10,fanout,routeserver,churn,reevaluate,sessions,restart
 FUZZ_SECONDS ?= 60
 
 help:
@@ -53,13 +53,13 @@ docs:
 
 bench:
 	cargo build --release $(BINARIES) -p bgpbench
-	target/release/bgpbench run --daemons bird,ours --scenarios $(NINE) --size full
+	target/release/bgpbench run --daemons bird,ours --scenarios $(MAIN) --size full
 
 # After an interruption it goes on where it was. Without FILE of an earlier measurement it begins anew.
 bench-full:
 	cargo build --release $(BINARIES) -p bgpbench
 	bench="target/release/bgpbench run --daemons $(DAEMONS) --size full --out $(FILE) --resume yes"
-	$$bench --scenarios $(NINE),churn-paced,churn-query,idle-probe --reps $(REPETITIONS)
+	$$bench --scenarios $(MAIN),churn-paced,churn-query,idle-probe --reps $(REPETITIONS)
 	$$bench --scenarios flap
 	target/release/bgpbench report $(FILE) --markdown docs/BENCHMARKS.md
 
