@@ -3,8 +3,10 @@
 //! Control names things of the configuration, never files. What is larger than a datagram comes in parts, and all parts
 //! together have a bound.
 
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::BATCH;
@@ -135,7 +137,7 @@ impl EditError {
     }
 }
 
-/// A part of a change. The parts of one come one after the other, with none of another between them.
+/// A part of a change, or of what is asked or answered about the file. The parts of one come one after the other, with none of another between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditPart {
     /// Repeated in the answer.
@@ -146,8 +148,9 @@ pub struct EditPart {
     pub last: bool,
 }
 
-/// Cuts a change into parts that fit datagrams; `None` where it has more than [`MAX_EDIT`] octets.
-pub fn parts(id: QueryId, edit: &Edit) -> Option<Vec<EditPart>> {
+/// Cuts a change, or whatever else is told in this way, into parts that fit datagrams; `None` where it has more than
+/// [`MAX_EDIT`] octets.
+pub fn parts<T: Serialize>(id: QueryId, edit: &T) -> Option<Vec<EditPart>> {
     let whole = postcard::to_stdvec(edit).ok().filter(|octets| octets.len() <= MAX_EDIT)?;
     let count = whole.len().div_ceil(BATCH);
     let part = |(n, octets): (usize, &[u8])| EditPart { id, octets: octets.to_vec(), last: n + 1 == count };
@@ -155,17 +158,24 @@ pub fn parts(id: QueryId, edit: &Edit) -> Option<Vec<EditPart>> {
 }
 
 /// Puts parts together.
-#[derive(Debug, Default)]
-pub struct Assembly {
+#[derive(Debug)]
+pub struct Assembly<T = Edit> {
     under_way: Option<(QueryId, Vec<u8>)>,
+    whole: PhantomData<fn() -> T>,
 }
 
-impl Assembly {
+impl<T> Default for Assembly<T> {
+    fn default() -> Self {
+        Assembly { under_way: None, whole: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Assembly<T> {
     /// Takes the next part; gives the change when it is whole.
     ///
     /// # Errors
     /// What the sender did wrong.
-    pub fn take(&mut self, part: EditPart) -> Result<Option<(QueryId, Edit)>, String> {
+    pub fn take(&mut self, part: EditPart) -> Result<Option<(QueryId, T)>, String> {
         let (id, mut octets) = self.under_way.take().unwrap_or((part.id, Vec::new()));
         if id != part.id {
             return Err(format!("a part of edit {} among those of {id}", part.id));
@@ -242,7 +252,7 @@ mod tests {
             (&[part(1, &[0; MAX_EDIT], false), part(1, &[0], false)], "more than"),
         ];
         for (parts, says) in cases {
-            let mut assembly = Assembly::default();
+            let mut assembly = Assembly::<Edit>::default();
             let error = parts.iter().find_map(|p| assembly.take(p.clone()).err()).unwrap();
             assert!(error.contains(says), "{error}");
         }

@@ -14,6 +14,7 @@ pub mod edit;
 pub mod errors;
 pub mod explain;
 pub mod figures;
+pub mod file;
 pub mod hello;
 pub mod ids;
 pub mod parent_control;

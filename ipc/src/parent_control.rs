@@ -71,6 +71,8 @@ pub enum ParentToControl {
         /// What the file says.
         result: Result<Chains, EditError>,
     },
+    /// The answer to [`ControlToParent::File`], an [`Answer`](crate::file::Answer) in parts.
+    FileReply(EditPart),
     /// Finish what is being answered, then exit.
     Shutdown,
 }
@@ -160,6 +162,9 @@ pub enum ControlToParent {
         /// At this neighbor; `None` = for all.
         neighbor: Option<IpAddr>,
     },
+    /// A client is concerned with the file as a whole: a [`Request`](crate::file::Request) in parts. Answered with `FileReply`
+    /// once it is whole.
+    File(EditPart),
 }
 
 impl Message for ControlToParent {}

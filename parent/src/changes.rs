@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use ipc::file::{self, Differences};
 use policy::{Assigned, resolve};
 use serde::Serialize;
 
@@ -77,6 +78,28 @@ impl Changes {
                 mrt => "mrt",
             )
             .collect(),
+        }
+    }
+
+    /// For who has asked for the change, with what is to be known of it.
+    pub(crate) fn told(&self, warnings: Vec<String>) -> Differences {
+        let owned = |keys: &[&'static str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        let changed = self.changed.iter().map(|c| file::Changed {
+            address: c.address,
+            keys: owned(&c.keys),
+            cost: match c.cost {
+                Cost::Nothing => file::Cost::Nothing,
+                Cost::Reevaluation => file::Cost::Reevaluation,
+                Cost::Reset => file::Cost::Reset,
+            },
+        });
+        Differences {
+            added: self.added.clone(),
+            removed: self.removed.clone(),
+            changed: changed.collect(),
+            restart: owned(&self.restart),
+            informational: owned(&self.informational),
+            warnings,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The main loop of the parent: signals, what the engines say, deadlines; and the order of ending.
 
 mod edits;
+mod file;
 mod reload;
 
 use std::io;
@@ -24,6 +25,7 @@ use crate::sockets::{ConnectError, SocketError, Sockets};
 use crate::supervisor::{Outcome, Supervisor};
 use crate::{VERSION, folder, intents, processes, ready};
 use edits::Edits;
+use file::Files;
 use reload::Reload;
 
 /// How long session may take to tell all peers that we end.
@@ -79,6 +81,8 @@ struct Daemon {
     reload_wanted: bool,
     /// What clients want changed in it.
     edits: Edits,
+    /// What they want of it as a whole.
+    files: Files,
     announced: bool,
     /// Where the next start is told of this end; `None` once it is.
     marker: Option<Marker>,
@@ -112,6 +116,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
         reload: None,
         reload_wanted: false,
         edits: Edits::default(),
+        files: Files::default(),
         announced: false,
         marker: Some(marker),
         stopping: None,
@@ -272,6 +277,7 @@ impl Daemon {
             ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
             ControlToParent::Intent { .. }
             | ControlToParent::Edit(_)
+            | ControlToParent::File(_)
             | ControlToParent::Processes { .. }
             | ControlToParent::Chains { .. }
                 if !self.supervisor.control.as_ref().is_some_and(|e| e.listening) =>
@@ -279,6 +285,7 @@ impl Daemon {
                 self.out_of_state(Role::Control, "a wish of a client before it has a listener")
             }
             ControlToParent::Edit(part) => self.on_edit(part),
+            ControlToParent::File(part) => self.on_file(part),
             ControlToParent::Processes { id } => {
                 let (processes, traffic) = (processes::all(&self.supervisor), ipc::figures::traffic());
                 if let Some(control) = &mut self.supervisor.control {
@@ -403,7 +410,7 @@ impl Daemon {
             Some(Stopping::Sessions(at) | Stopping::Engines(at)) => Some(at),
             Some(Stopping::Killed) | None => None,
         };
-        self.supervisor.next_deadline().into_iter().chain(own).min()
+        self.supervisor.next_deadline().into_iter().chain(own).chain(self.file_deadline()).min()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -416,6 +423,7 @@ impl Daemon {
             Some(Stopping::Engines(at)) if at <= now => self.kill_engines(),
             _ => {}
         }
+        self.file_time(now);
         let outcome = self.supervisor.on_time(now);
         self.on_outcome(outcome);
     }

@@ -1,6 +1,7 @@
 //! End-to-end tests: the daemon among real BGP daemons, in network namespaces.
 
 mod add_path;
+mod apply;
 mod communities;
 mod documents;
 mod faults;

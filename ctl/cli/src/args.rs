@@ -1,6 +1,7 @@
 //! The command line.
 
 mod change;
+mod config;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::parse;
 pub(crate) use change::{AddNeighborArgs, ChainAction, ChainArgs, Way};
+pub(crate) use config::{ApplyArgs, ConfigAction};
 
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     Rib(RibArgs),
     /// Show which policies apply, name others; also in the configuration file
     PolicyChain(ChainArgs),
+    /// Show the configuration, compare it with another one, put another one in force
+    #[command(subcommand)]
+    Config(ConfigAction),
     /// Show whether the daemon works as it should
     Health,
     /// Show the metrics as Prometheus reads them

@@ -19,6 +19,7 @@ use tonic::Status;
 use crate::edits::Edits;
 use crate::engine::{Engine, TIMEOUT};
 use crate::error;
+use crate::files::Files;
 use crate::metrics::Snapshot;
 use crate::processes::Processes;
 use crate::view::View;
@@ -36,6 +37,8 @@ pub(crate) struct App {
     pub(crate) last_snapshot: Mutex<Snapshot>,
     /// Changes of the configuration.
     pub(crate) edits: Edits,
+    /// The configuration file as a whole.
+    pub(crate) files: Files,
     /// What the parent knows of the processes.
     pub(crate) processes: Processes,
     parent: Sender<ControlToParent>,
@@ -70,6 +73,7 @@ impl App {
             rde: Engine::new(Role::Rde),
             last_snapshot: Mutex::default(),
             edits: Edits::new(parent.clone()),
+            files: Files::new(parent.clone()),
             processes: Processes::new(parent.clone()),
             parent,
             view: Mutex::new(None),

@@ -161,10 +161,16 @@ mod tests {
             "Inject",
             "Shutdown",
             "Trigger",
+            "Apply",
+            "Confirm",
+            "Rollback",
+            // They read what a client sends, and files that it names.
+            "Check",
+            "Diff",
         ];
         let methods: Vec<&str> =
             proto.lines().filter_map(|l| l.trim().strip_prefix("rpc ")?.split('(').next()).collect();
-        assert_eq!(methods.len(), 57);
+        assert_eq!(methods.len(), 63);
         for method in methods {
             let path = format!("/rustbgpd.v1.Service/{method}");
             assert_ne!(only_reads(&path), changing.iter().any(|c| method.starts_with(c)), "{method}");

@@ -11,6 +11,7 @@ mod edits;
 mod engine;
 mod error;
 mod exposition;
+mod files;
 mod inject;
 mod listeners;
 mod metrics;

@@ -101,6 +101,7 @@ impl Control {
                 self.app.processes.answered(id, Answer { processes, traffic });
             }
             ParentToControl::ChainsReply { id, result } => self.app.edits.shown(id, result),
+            ParentToControl::FileReply(part) => self.app.files.answered(part).map_err(|e| wrong(&e))?,
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

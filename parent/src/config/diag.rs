@@ -85,6 +85,22 @@ impl Diagnostics {
         (field, value, format!("{}{help}{more}", first.message))
     }
 
+    /// They, as they are printed at a start, without colours; those only that fit into about `most` octets.
+    pub(crate) fn bounded(&self, most: usize) -> String {
+        let mut text = String::new();
+        for (n, diagnostic) in self.list.iter().enumerate() {
+            let one = diagnostic.render(&self.path, &Renderer::plain());
+            if n > 0 && text.len() + one.len() > most {
+                text.push_str(&format!("\n(and {} more)\n", self.list.len() - n));
+                break;
+            }
+            text.push_str(if n > 0 { "\n" } else { "" });
+            text.push_str(&one);
+            text.push('\n');
+        }
+        text
+    }
+
     /// The text to print on standard error: in colour if that is a terminal and `NO_COLOR` is not set.
     pub(crate) fn for_stderr(&self) -> String {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());

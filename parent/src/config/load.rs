@@ -43,6 +43,17 @@ pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics
     read_text(path, source, PolicyTests::Skip)
 }
 
+/// The text of a file with `<set>` in place of its secrets.
+pub(crate) fn without_secrets(source: &str) -> String {
+    let (root, errors) = DeTable::parse_recoverable(source);
+    Mask::new(source, root.get_ref(), !errors.is_empty()).whole(source)
+}
+
+/// Checks the text that is called `path`, and runs the tests of its policies.
+pub(crate) fn tested_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
+    read_text(path, source, PolicyTests::Run)
+}
+
 /// Checks the text of the file at `path`.
 pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result<Loaded, Diagnostics> {
     let (root, errors) = DeTable::parse_recoverable(source);

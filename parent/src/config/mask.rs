@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 
 /// What is shown in place of a secret.
-const SHOWN: &str = "<set>";
+pub(super) const SHOWN: &str = "<set>";
 
 /// The key that holds a secret.
 const SECRET_KEY: &str = "md5_password";
@@ -48,6 +48,20 @@ impl Mask {
             }
         }
         Mask { hidden }
+    }
+
+    /// The whole of `source`.
+    pub(super) fn whole(&self, source: &str) -> String {
+        let mut text = String::with_capacity(source.len());
+        let mut next = 0;
+        for hidden in &self.hidden {
+            text.push_str(source.get(next..hidden.start).unwrap_or_default());
+            // A string, so that the text has its form still.
+            text.push_str(&format!("\"{SHOWN}\""));
+            next = hidden.end;
+        }
+        text.push_str(source.get(next..).unwrap_or_default());
+        text
     }
 
     /// The lines of `source` that hold the start of `span`, with `span` as far as it is on them.

@@ -26,7 +26,7 @@ use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
 use load::PolicyTests;
-pub(crate) use load::from_text;
+pub(crate) use load::{from_text, tested_text, without_secrets};
 pub(crate) use schema::*;
 pub(crate) use secret::Secret;
 

@@ -7,6 +7,7 @@ use policy::Assignment;
 
 use super::global::{OWN_ASN_RULE, own_asn_ok};
 use super::keys;
+use super::mask::SHOWN;
 use super::policy::{self as policies, Names};
 use super::reader::{At, Reader, Table};
 use super::schema::{LogLevel, PrefixCount};
@@ -121,6 +122,8 @@ fn transport<'s>(r: &mut Reader<'s>, t: &Table<'s>, s: &mut Settings) {
     let key = r.keep("md5_password", key, "must be 1 to 80 octets long", |k| {
         (1..=MAX_MD5_PASSWORD).contains(&k.len())
     });
+    let rule = "must be the key itself: <set> stands where a key is not shown";
+    let key = r.keep("md5_password", key, rule, |k| *k != SHOWN);
     s.md5_password = key.map(|k| At { value: Secret::from(k.value), span: k.span });
 }
 

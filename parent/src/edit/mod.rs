@@ -1,6 +1,7 @@
 //! Changes of the configuration through the API: applied to the text of the file, checked by the rules of the file, written
 //! in its place. Pure but for [`file`].
 
+mod beyond;
 mod chain;
 #[cfg(test)]
 mod chain_tests;
@@ -16,6 +17,7 @@ use std::path::Path;
 use ipc::edit::{Chains, Edit, EditError, Refusal};
 
 use crate::config::{self, Config, Loaded};
+pub(crate) use beyond::unchanged_beyond_clients;
 use document::Document;
 pub(crate) use file::{FileError, Replacement};
 

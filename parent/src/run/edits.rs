@@ -62,6 +62,7 @@ impl Daemon {
     }
 
     fn begin_edit(&mut self, id: QueryId, edit: &Edit) -> Result<(), EditError> {
+        self.waits_for_confirmation().map_or(Ok(()), Err)?;
         let text = edit::apply(self.text.expose(), &self.config, edit)?;
         let loaded = edit::check(&self.config_path, &text, edit)?;
         // On the disk before anything is changed.
@@ -88,15 +89,16 @@ impl Daemon {
     /// Control is gone, and so are the clients. The next one counts its requests from the beginning.
     pub(super) fn forget_clients(&mut self) {
         self.edits = Edits::default();
-        if let Some(reload) = &mut self.reload
-            && let AskedBy::Client(id) = &mut reload.asked_by
+        self.forget_files();
+        if let Some(AskedBy::Client(id) | AskedBy::File(id, _)) =
+            self.reload.as_mut().map(|reload| &mut reload.asked_by)
         {
             *id = None;
         }
     }
 }
 
-fn busy(why: &str) -> EditError {
+pub(super) fn busy(why: &str) -> EditError {
     EditError::new(Refusal::Unavailable, format!("{why}: try again"))
 }
 

@@ -2,8 +2,11 @@
 //! force in all engines or in none.
 
 use ipc::QueryId;
+use ipc::edit::EditError;
+use ipc::file::{Answer, Done};
 
 use super::Daemon;
+use super::file::Whole;
 use crate::changes::{Changes, Cost, applicable};
 use crate::config::{self, Config, Loaded, Secret};
 use crate::edit::Replacement;
@@ -16,6 +19,10 @@ pub(super) struct Reload {
     config: Config,
     text: Secret,
     changes: Changes,
+    /// What the operator should know of it.
+    warnings: Vec<String>,
+    /// What the file becomes when it is confirmed.
+    file: Option<Replacement>,
     pub(super) asked_by: AskedBy,
 }
 
@@ -26,6 +33,8 @@ pub(super) enum AskedBy {
     Operator,
     /// A client of the API, who waits for the answer to this request; `None`: it is gone.
     Client(Option<QueryId>),
+    /// The same, who wants the file as a whole to be another one.
+    File(Option<QueryId>, Whole),
 }
 
 impl Daemon {
@@ -42,17 +51,23 @@ impl Daemon {
         while self.supervisor.may_reload() {
             if std::mem::take(&mut self.reload_wanted) {
                 self.begin_reload();
-            } else if !self.next_edit() {
+            } else if !self.next_edit() && !self.next_file() {
                 return;
             }
         }
         if !self.supervisor.is_reloading() {
             self.refuse_edits();
+            self.refuse_files();
         }
     }
 
     fn begin_reload(&mut self) {
         ready::reloading();
+        if let Some(error) = self.waits_for_confirmation() {
+            tracing::error!(error = error.message, "config reload failed");
+            self.reload_ended();
+            return;
+        }
         let loaded = match config::load(&self.config_path) {
             Ok(loaded) => loaded,
             Err(diagnostics) => {
@@ -82,31 +97,46 @@ impl Daemon {
         asked_by: AskedBy,
     ) -> Result<(), NotInForce> {
         let changes = Changes::between(&self.config, &loaded.config);
-        for key in changes.restart.iter().filter(|_| asked_by == AskedBy::Operator) {
+        for key in changes.restart.iter().filter(|_| !matches!(asked_by, AskedBy::Client(_))) {
             tracing::warn!(key, "{key} was changed in the configuration file: that needs a restart");
         }
         let config = applicable(&self.config, loaded.config);
-        if changes.is_empty() {
-            file.map_or(Ok(()), Replacement::publish)?;
-            self.in_force(Reload { config, text: loaded.text, changes, asked_by });
+        let (at_once, later) = match asked_by {
+            AskedBy::File(_, Whole::Try(_)) => (None, file),
+            _ => (file, None),
+        };
+        let reload =
+            Reload { config, text: loaded.text, changes, warnings: loaded.warnings, file: later, asked_by };
+        if reload.changes.is_empty() {
+            at_once.map_or(Ok(()), Replacement::publish)?;
+            self.in_force(reload);
             return Ok(());
         }
         let refused = |error: String| NotInForce::Refused(error);
-        let plan = self.supervisor.plan.next(&config, &changes).map_err(|e| refused(e.to_string()))?;
-        let peers = sockets::peers(&config);
-        self.supervisor.begin_reload(plan, peers, file).map_err(|e| refused(e.to_string()))?;
-        self.reload = Some(Reload { config, text: loaded.text, changes, asked_by });
+        let next = self.supervisor.plan.next(&reload.config, &reload.changes);
+        let plan = next.map_err(|e| refused(e.to_string()))?;
+        let peers = sockets::peers(&reload.config);
+        self.supervisor.begin_reload(plan, peers, at_once).map_err(|e| refused(e.to_string()))?;
+        self.reload = Some(reload);
         Ok(())
     }
 
     /// All engines use it.
     fn in_force(&mut self, reload: Reload) {
-        let Reload { config, text, changes, asked_by } = reload;
-        (self.config, self.text) = (config, text);
+        let Reload { config, text, changes, warnings, file, asked_by } = reload;
+        let before = (std::mem::replace(&mut self.config, config), std::mem::replace(&mut self.text, text));
         log(&changes, asked_by);
         match asked_by {
             AskedBy::Operator => self.reload_ended(),
             AskedBy::Client(id) => self.answer_edit(id, Ok(())),
+            AskedBy::File(id, whole) => {
+                match whole {
+                    Whole::Apply => {}
+                    Whole::Try(seconds) => self.trial_begins(seconds, before, file),
+                    Whole::Rollback => self.trial_is_over(),
+                }
+                self.answer_file(id, Ok(Done::Differences(changes.told(warnings))));
+            }
         }
     }
 
@@ -119,6 +149,14 @@ impl Daemon {
                 self.reload_ended();
             }
             AskedBy::Client(id) => self.answer_edit(id, Err(error.into())),
+            AskedBy::File(id, whole) => {
+                if whole == Whole::Rollback {
+                    self.trial_goes_on(&error);
+                } else {
+                    tracing::error!(%error, "config reload failed");
+                }
+                self.answer_file(id, Answer::Err(EditError::from(error)));
+            }
         }
     }
 
@@ -137,7 +175,7 @@ fn log(changes: &Changes, asked_by: AskedBy) {
     }
     let (added, removed, changed) = (changes.added.len(), changes.removed.len(), changes.changed.len());
     match asked_by {
-        AskedBy::Operator => tracing::info!(added, removed, changed, "config reloaded"),
+        AskedBy::Operator | AskedBy::File(..) => tracing::info!(added, removed, changed, "config reloaded"),
         AskedBy::Client(_) => tracing::info!(added, removed, changed, "config changed through the API"),
     }
 }

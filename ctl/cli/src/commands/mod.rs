@@ -1,5 +1,6 @@
 //! The commands, a module each.
 
+mod config;
 mod daemon;
 mod errors;
 mod explain;
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
     }
     let connection: Connection = connect::connect(&args).await?;
     match args.command {
+        Command::Config(c) => config::run(connection, c, out).await,
         Command::Global => daemon::global(connection, out).await,
         Command::Health => daemon::health(connection, out).await,
         Command::Metrics => daemon::metrics(connection, out).await,

@@ -25,6 +25,8 @@ fn wrong_usage_is_status_2() {
         (&["rib", "add", "10.0.0.0/8"], "--nexthop"),
         (&["rib", "add", "10.0.0.0/8", "--nexthop", "192.0.2.1", "--as-path", "1 x"], "is not an AS number"),
         (&["rib", "received"], "<ADDR>"),
+        (&["config", "apply"], "<FILE>"),
+        (&["config", "apply", "c.toml", "--confirm", "0"], "0 is not in 1..=86400"),
         (&["-s", "localhost:50051", "global"], "unix:///path or http://host:port"),
         (&["-s", "https://localhost:50051", "global"], "TLS is not available"),
     ] {

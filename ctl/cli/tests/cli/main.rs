@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod change;
+mod config;
 mod errors;
 mod generated;
 mod mrt;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
+use grpc::v1::config_service_server::ConfigServiceServer;
 use grpc::v1::control_service_server::{ControlService, ControlServiceServer};
 use grpc::v1::global_service_server::{GlobalService, GlobalServiceServer};
 use grpc::v1::injection_service_server::{InjectionService, InjectionServiceServer};
@@ -29,10 +30,11 @@ pub(crate) struct World {
     pub(crate) done: Vec<String>,
     pub(crate) errors: GetNeighborErrorsResponse,
     pub(crate) token: Option<String>,
+    pub(crate) config: crate::config::Played,
 }
 
 #[derive(Clone)]
-struct Api(Arc<Mutex<World>>);
+pub(crate) struct Api(Arc<Mutex<World>>);
 
 /// A running one.
 pub(crate) struct Daemon {
@@ -124,6 +126,7 @@ async fn serve(
         .add_service(PolicyServiceServer::new(api.clone()))
         .add_service(RibServiceServer::new(api.clone()))
         .add_service(InjectionServiceServer::new(api.clone()))
+        .add_service(ConfigServiceServer::new(api.clone()))
         .add_service(ControlServiceServer::new(api))
         .serve_with_incoming_shutdown(incoming, async {
             let _ = ended.await;
@@ -133,7 +136,7 @@ async fn serve(
 }
 
 impl Api {
-    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+    pub(crate) fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }
 

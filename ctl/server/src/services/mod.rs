@@ -1,5 +1,6 @@
 //! The gRPC services, one module each.
 
+mod config;
 mod control;
 mod explain;
 mod global;
@@ -12,6 +13,7 @@ mod rib;
 
 use std::sync::Arc;
 
+use grpc::v1::config_service_server::ConfigServiceServer;
 use grpc::v1::control_service_server::ControlServiceServer;
 use grpc::v1::global_service_server::GlobalServiceServer;
 use grpc::v1::injection_service_server::InjectionServiceServer;
@@ -31,6 +33,7 @@ pub(crate) fn all(app: Arc<App>) -> Routes {
         .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup))
         .add_service(RibServiceServer::new(rib::Rib(Arc::clone(&app))))
         .add_service(InjectionServiceServer::new(injection::Injection(Arc::clone(&app))))
+        .add_service(config::limited(ConfigServiceServer::new(config::Config(Arc::clone(&app)))))
         .add_service(ControlServiceServer::new(control::Control(app)))
 }
 

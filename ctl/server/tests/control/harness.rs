@@ -23,12 +23,13 @@ use ipc::control_session::{
     Agreed, ControlToSession, FsmState, MessageCounts, NotificationCount, Notified, PeerStatus,
     SessionToControl, Transition, UNASSIGNED,
 };
-use ipc::edit::{Assembly, Chains, Edit, EditError};
+use ipc::edit::{Assembly, Chains, Edit, EditError, EditPart, parts};
 use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::explain::{
     ExplainedMatch, ExplainedPath, ExplainedPolicy, ExplainedStatement, PolicyChanges, Question,
 };
 use ipc::figures::{Amount, Process, Traffic, Usage};
+use ipc::file::{Answer, Done, Request as FileRequest};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::{Generation, PeerId, QueryId, Role};
 use ipnet::IpNet;
@@ -45,6 +46,9 @@ pub(crate) struct World {
     pub(crate) refuse_intents: Option<IntentError>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) refuse_edits: Option<EditError>,
+    /// What was asked of the file as a whole, and what is said to the next questions.
+    pub(crate) file_requests: Vec<FileRequest>,
+    pub(crate) file_answers: Vec<Answer>,
     pub(crate) routes: BTreeMap<(IpNet, Option<PeerId>, u32), RouteView>,
     pub(crate) questions: Vec<(Table, RouteFilter, Option<Cursor>, u32)>,
     pub(crate) injected: Vec<InjectedRoute>,
@@ -170,6 +174,15 @@ pub(crate) fn route(prefix: &str, peer: Option<u16>) -> RouteView {
     }
 }
 
+/// What the parent says to a request about the file as a whole.
+fn answer_file(world: &Shared, files: &mut Assembly<FileRequest>, part: EditPart) -> Vec<EditPart> {
+    let Some((id, request)) = files.take(part).unwrap() else { return Vec::new() };
+    let mut world = world.lock().unwrap();
+    world.file_requests.push(request);
+    let answer = if world.file_answers.is_empty() { Ok(Done::Done) } else { world.file_answers.remove(0) };
+    parts(id, &answer).unwrap()
+}
+
 impl Control {
     /// Starts the process with two peers and the given world around it; no listener yet.
     pub(crate) async fn start() -> Control {
@@ -194,6 +207,7 @@ impl Control {
             let (world, parent, change) = (Arc::clone(&world), parent.clone(), change.clone());
             async move {
                 let mut assembly = Assembly::default();
+                let mut files = Assembly::<FileRequest>::default();
                 while let Ok(received) = rx.recv().await {
                     if let ControlToParent::Edit(part) = &received.message
                         && let Some((id, edit)) = assembly.take(part.clone()).unwrap()
@@ -204,6 +218,11 @@ impl Control {
                             world.refuse_edits.clone().map_or(Ok(()), Err)
                         };
                         let _ = parent.send(&ParentToControl::EditReply { id, result }).await;
+                    }
+                    if let ControlToParent::File(part) = &received.message {
+                        for part in answer_file(&world, &mut files, part.clone()) {
+                            let _ = parent.send(&ParentToControl::FileReply(part)).await;
+                        }
                     }
                     if let ControlToParent::Chains { id, neighbor } = received.message {
                         let result = {

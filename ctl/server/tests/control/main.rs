@@ -6,6 +6,7 @@ mod harness;
 
 mod access;
 mod edits;
+mod files;
 mod injection;
 mod lifecycle;
 mod metrics;

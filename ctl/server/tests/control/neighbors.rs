@@ -293,7 +293,7 @@ async fn what_is_not_implemented_says_so_in_a_sentence() {
             service = rest.trim_end_matches(" {");
         }
         let Some(method) = line.strip_prefix("rpc ").and_then(|l| l.split('(').next()) else { continue };
-        if implemented.contains(&method) || method.contains("Chain") {
+        if implemented.contains(&method) || method.contains("Chain") || service == "ConfigService" {
             continue;
         }
         let path = PathAndQuery::try_from(format!("/rustbgpd.v1.{service}/{method}")).unwrap();
