@@ -143,9 +143,10 @@ impl<'a> AsPath<'a> {
         }
     }
 
-    /// A path from bytes that were checked before.
+    /// A path from bytes that were checked before, as those of [`Canonical`](crate::attr::canonical::Canonical) attributes
+    /// were. Others give wrong answers, nothing worse.
     #[inline]
-    pub(crate) fn from_checked(bytes: &'a [u8]) -> AsPath<'a> {
+    pub fn from_checked(bytes: &'a [u8]) -> AsPath<'a> {
         AsPath(bytes)
     }
 

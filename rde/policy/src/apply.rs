@@ -7,7 +7,6 @@ use bgp::aspath::{AsPath, prepend};
 use bgp::attr::{code, flags, write_attribute};
 use bgp::{Asn, NextHop};
 use ipnet::IpNet;
-use smallvec::SmallVec;
 
 use crate::chain::Chain;
 use crate::def::{Change, NextHopChange};
@@ -120,13 +119,30 @@ impl Chain {
         let steps = || permitted.iter().filter_map(find);
         let mut summed = sum(steps());
         summed.next_hop = summed.next_hop.filter(|n| suits(route.prefix, *n));
-        let mut writer = Writer { summed, out, after: 0 };
+        let mut writer = Writer { summed, out };
         let lists = &mut scratch.lists;
+        let touched = Touched::by(&summed, steps());
+        let mut new = NEW.into_iter().filter(|c| touched.has(*c)).peekable();
+        // What nothing touches is copied in pieces as long as can be.
+        let octets = route.attributes.as_bytes();
+        let (mut same_from, mut at) = (0, 0);
         for attribute in route.attributes.iter() {
-            writer.missing(attribute.code, steps(), lists);
-            writer.attribute(attribute.flags, attribute.code, attribute.value, steps(), lists);
+            let begin = at;
+            at += attribute.octets();
+            if new.peek().is_some_and(|c| *c <= attribute.code) {
+                writer.out.extend_from_slice(octets.get(same_from..begin).unwrap_or_default());
+                same_from = begin;
+            }
+            while let Some(code) = new.next_if(|c| *c < attribute.code) {
+                writer.missing(code, steps(), lists);
+            }
+            if new.next_if_eq(&attribute.code).is_some() {
+                writer.attribute(attribute.flags, attribute.code, attribute.value, steps(), lists);
+                same_from = at;
+            }
         }
-        writer.missing(u8::MAX, steps(), lists);
+        writer.out.extend_from_slice(octets.get(same_from..at).unwrap_or_default());
+        new.for_each(|code| writer.missing(code, steps(), lists));
         scratch.permitted = permitted;
         summed
     }
@@ -162,7 +178,7 @@ impl Summed {
     }
 }
 
-/// The attributes that a change may bring in.
+/// The attributes that a change may bring in, in order.
 const NEW: [u8; 6] = [
     code::AS_PATH,
     code::MULTI_EXIT_DISC,
@@ -172,53 +188,57 @@ const NEW: [u8; 6] = [
     code::LARGE_COMMUNITY,
 ];
 
+/// Which of these attributes changes touch, a bit for each code.
+#[derive(Debug, Clone, Copy)]
+struct Touched(u64);
+
+impl Touched {
+    fn by<'c>(summed: &Summed, steps: impl Iterator<Item = &'c Changes>) -> Touched {
+        let bit = |touches: bool, code: u8| u64::from(touches) << code;
+        let scalars = bit(summed.prepend.is_some(), code::AS_PATH)
+            | bit(summed.med.is_some(), code::MULTI_EXIT_DISC)
+            | bit(summed.local_pref.is_some(), code::LOCAL_PREF);
+        let lists = |c: &Changes| {
+            bit(c.touches_standard(), code::COMMUNITIES)
+                | bit(c.touches_extended(), code::EXTENDED_COMMUNITIES)
+                | bit(c.touches_large(), code::LARGE_COMMUNITY)
+        };
+        Touched(steps.fold(scalars, |touched, c| touched | lists(c)))
+    }
+
+    fn has(self, code: u8) -> bool {
+        self.0 >> code & 1 == 1
+    }
+}
+
 struct Writer<'o> {
     summed: Summed,
     out: &'o mut Vec<u8>,
-    /// Attributes up to this type are written.
-    after: u8,
 }
 
 impl Writer<'_> {
-    /// Writes what changes bring in before an attribute of this type.
-    fn missing<'c>(
-        &mut self,
-        before: u8,
-        steps: impl Iterator<Item = &'c Changes> + Clone,
-        lists: &mut Lists,
-    ) {
-        let after = self.after;
-        // A path that is not there stays so, unless something is put in front of it.
-        let wanted = |c: u8| c != code::AS_PATH || self.summed.prepend.is_some();
-        let due: SmallVec<[u8; 6]> =
-            NEW.into_iter().filter(|c| after < *c && *c < before && wanted(*c)).collect();
-        for code in due {
-            let specified = code::specified_flags(code).unwrap_or(flags::OPTIONAL_TRANSITIVE);
-            self.attribute(specified, code, &[], steps.clone(), lists);
-        }
-        self.after = before;
+    /// Writes what changes that touch it make of an attribute that is not there.
+    fn missing<'c>(&mut self, code: u8, steps: impl Iterator<Item = &'c Changes>, lists: &mut Lists) {
+        let specified = code::specified_flags(code).unwrap_or(flags::OPTIONAL_TRANSITIVE);
+        self.attribute(specified, code, &[], steps, lists);
     }
 
-    /// Writes an attribute as it is changed; an empty value is one that is not there.
+    /// Writes an attribute that changes touch; an empty value is one that is not there.
     fn attribute<'c>(
         &mut self,
         attr_flags: u8,
         attr_code: u8,
         value: &[u8],
-        steps: impl Iterator<Item = &'c Changes> + Clone,
+        steps: impl Iterator<Item = &'c Changes>,
         lists: &mut Lists,
     ) {
-        let there = !value.is_empty();
         let number = |set: Option<u32>| set.map(u32::to_be_bytes);
         match attr_code {
             code::AS_PATH => self.path(attr_flags, value, &mut lists.path),
             code::MULTI_EXIT_DISC | code::LOCAL_PREF => {
                 let is_med = attr_code == code::MULTI_EXIT_DISC;
                 let set = number(if is_med { self.summed.med } else { self.summed.local_pref });
-                let value = set.as_ref().map_or(value, |octets| octets);
-                if there || set.is_some() {
-                    write_attribute(self.out, attr_flags, attr_code, value);
-                }
+                write_attribute(self.out, attr_flags, attr_code, set.as_ref().map_or(value, |octets| octets));
             }
             code::COMMUNITIES => {
                 let edits = steps.map(|c| (c.touches_standard(), &c.remove.standard, &*c.add.standard));

@@ -3,29 +3,30 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
 use crate::apply::Changes;
 use crate::aspath::AsPathTest;
 use crate::def::{Action, Change, Match, NextHopChange};
 use crate::looks::Looks;
 use crate::route::{AspaState, RouteType, RpkiState};
-use crate::sets::{AsSet, CommunityTest, PrefixSet};
+use crate::sets::{AsSet, CommunityTest, PrefixSet, Range};
 
 /// The policies that apply to a peer in one direction, in order.
 #[derive(Debug, Clone)]
 pub struct Chain {
     pub(crate) policies: Box<[Arc<Policy>]>,
     looks: Looks,
+    names_us: bool,
     fingerprint: [u64; 2],
 }
 
 impl Chain {
     pub(crate) fn new(policies: Vec<Arc<Policy>>) -> Chain {
         let looks = policies.iter().fold(Looks::default(), |l, p| l.with(p.looks));
+        let ours = |c: &Change| *c == Change::NextHop(NextHopChange::OurAddress);
+        let names_us = policies.iter().flat_map(|p| &p.statements).any(|s| s.written.iter().any(ours));
         let fingerprint =
             crate::compile::fingerprint(&policies.iter().map(|p| p.fingerprint).collect::<Vec<_>>());
-        Chain { policies: policies.into(), looks, fingerprint }
+        Chain { policies: policies.into(), looks, names_us, fingerprint }
     }
 
     /// The policies in order.
@@ -40,8 +41,7 @@ impl Chain {
 
     /// Whether it sets our own address as the next hop.
     pub fn names_us(&self) -> bool {
-        let ours = |c: &Change| *c == Change::NextHop(NextHopChange::OurAddress);
-        self.policies().flat_map(Policy::statements).any(|s| s.changes().iter().any(ours))
+        self.names_us
     }
 
     /// Equal for chains that treat every route alike: those with the same policies, whose sets have the same content.
@@ -115,11 +115,7 @@ pub(crate) enum Test {
     MedGe(u32),
     MedLe(u32),
     NextHop(IpAddr),
-    Prefix {
-        inside: IpNet,
-        least: u8,
-        most: u8,
-    },
+    Prefix(Range),
     PrefixSet(Arc<PrefixSet>),
     OriginAs(Arc<AsSet>),
     Communities(Arc<CommunityTest>),
@@ -130,7 +126,7 @@ impl Test {
     /// The less, the earlier it is tried.
     pub(crate) fn cost(&self) -> u8 {
         match self {
-            Test::Prefix { .. } => 1,
+            Test::Prefix(_) => 1,
             Test::OriginAs(_) => 2,
             Test::AsPath(test) if test.is_short() => 3,
             Test::Communities(_) => 4,
@@ -142,7 +138,7 @@ impl Test {
 
     pub(crate) fn looks(&self) -> Looks {
         match self {
-            Test::Prefix { .. } | Test::PrefixSet(_) => Looks::PREFIX,
+            Test::Prefix(_) | Test::PrefixSet(_) => Looks::PREFIX,
             Test::Neighbor(_) => Looks::PEER,
             Test::Rpki(_) => Looks::RPKI,
             Test::Aspa(_) => Looks::ASPA,

@@ -10,7 +10,7 @@ use crate::chain::{Chain, Check, Policy, Statement, Test};
 use crate::def::{Assigned, Definitions, Match, Named, NeighborSet, PolicyDef, SetKind, StatementDef};
 use crate::looks::Looks;
 use crate::peer::{Context, Peer};
-use crate::sets::{AsSet, CommunityTest, PrefixSet};
+use crate::sets::{AsSet, CommunityTest, PrefixSet, Range};
 
 /// All policies of a configuration, compiled. What several refer to is there once.
 #[derive(Debug, Default)]
@@ -214,10 +214,7 @@ impl<'d> Compiler<'d> {
 
     fn test(&mut self, written: &'d Match, prints: &mut Vec<[u64; 2]>) -> Result<Test, Wrong> {
         Ok(match written {
-            Match::Prefix(range) => {
-                let lengths = range.lengths();
-                Test::Prefix { inside: range.prefix(), least: *lengths.start(), most: *lengths.end() }
-            }
+            Match::Prefix(range) => Test::Prefix(Range::of(range)),
             Match::PrefixSet(name) => {
                 Test::PrefixSet(find(&self.prefix_sets, SetKind::Prefixes, name, prints)?)
             }

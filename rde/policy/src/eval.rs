@@ -16,6 +16,7 @@ use crate::def::{Action, Match};
 use crate::looks::Looks;
 use crate::peer::Context;
 use crate::route::Route;
+use crate::sets::Prefix;
 
 /// What a chain says of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,7 @@ impl Recorder for Silent {
 pub(crate) struct View<'a, 'r> {
     route: &'r Route<'a>,
     peer: &'r Context,
+    prefix: Prefix,
     path: AsPath<'a>,
     standard: &'a [[u8; 4]],
     extended: &'a [[u8; 8]],
@@ -100,30 +102,38 @@ pub(crate) struct View<'a, 'r> {
 
 impl<'a, 'r> View<'a, 'r> {
     pub(crate) fn new(looks: Looks, route: &'r Route<'a>, peer: &'r Context) -> View<'a, 'r> {
-        let get = |wanted: Looks, code: u8| {
-            let value = looks.at(wanted).then(|| route.attributes.get(code)).flatten();
-            value.unwrap_or_default()
-        };
-        View {
+        let mut view = View {
             route,
             peer,
-            path: if looks.at(Looks::PATH) { route.attributes.as_path() } else { AsPath::default() },
-            standard: get(Looks::COMMUNITIES, code::COMMUNITIES).as_chunks().0,
-            extended: get(Looks::EXTENDED, code::EXTENDED_COMMUNITIES).as_chunks().0,
-            large: get(Looks::LARGE, code::LARGE_COMMUNITY).as_chunks().0,
+            prefix: Prefix::of(&route.prefix),
+            path: AsPath::default(),
+            standard: &[],
+            extended: &[],
+            large: &[],
+        };
+        if looks.at(Looks::ATTRIBUTES) {
+            // One pass finds all of them.
+            for attribute in route.attributes.iter() {
+                match attribute.code {
+                    code::AS_PATH => view.path = AsPath::from_checked(attribute.value),
+                    code::COMMUNITIES => view.standard = attribute.value.as_chunks().0,
+                    code::EXTENDED_COMMUNITIES => view.extended = attribute.value.as_chunks().0,
+                    code::LARGE_COMMUNITY => view.large = attribute.value.as_chunks().0,
+                    _ => {}
+                }
+            }
         }
+        view
     }
 
-    /// For tests that look at the prefix only.
-    pub(crate) fn of_prefix(route: &'r Route<'a>, peer: &'r Context) -> View<'a, 'r> {
-        View::new(Looks::PREFIX, route, peer)
-    }
-
+    #[inline]
     pub(crate) fn passes(&self, test: &Test, text: &mut PathText) -> bool {
         let route = self.route;
         match test {
+            Test::Prefix(_) | Test::PrefixSet(_) | Test::Rpki(_) => {
+                test.passes_prefix(self.prefix, route.rpki)
+            }
             Test::RouteType(t) => route.route_type == *t,
-            Test::Rpki(s) => route.rpki == *s,
             Test::Aspa(s) => route.aspa == *s,
             Test::Neighbor(set) => self.peer.is_in(*set),
             Test::PathLenGe(n) => route.path_len >= *n,
@@ -133,11 +143,6 @@ impl<'a, 'r> View<'a, 'r> {
             Test::MedGe(n) => route.med >= *n,
             Test::MedLe(n) => route.med <= *n,
             Test::NextHop(a) => is_address(route.next_hop, *a),
-            Test::Prefix { inside, least, most } => {
-                (*least..=*most).contains(&route.prefix.prefix_len())
-                    && inside.contains(&route.prefix.network())
-            }
-            Test::PrefixSet(set) => set.contains(route.prefix),
             Test::OriginAs(set) => self.path.origin_as().is_some_and(|a| set.contains(a.0)),
             Test::Communities(test) => {
                 test.standard.any(self.standard)

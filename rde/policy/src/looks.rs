@@ -23,6 +23,10 @@ impl Looks {
     /// Large communities.
     pub const LARGE: Looks = Looks(1 << 7);
 
+    /// What is read off the attributes themselves.
+    pub(crate) const ATTRIBUTES: Looks =
+        Looks::PATH.with(Looks::COMMUNITIES).with(Looks::EXTENDED).with(Looks::LARGE);
+
     /// Whether it looks at one of these.
     pub const fn at(self, any: Looks) -> bool {
         self.0 & any.0 != 0

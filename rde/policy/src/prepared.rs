@@ -1,13 +1,15 @@
 //! Deciding about many routes with the same attributes: what does not depend on the prefix is asked once for all of
 //! them, and of each route only what is left.
 
+use ipnet::IpNet;
 use smallvec::SmallVec;
 
 use crate::chain::{Chain, Test};
 use crate::def::Action;
 use crate::eval::{Decider, Outcome, Scratch, View};
 use crate::peer::Context;
-use crate::route::Route;
+use crate::route::{Route, RpkiState};
+use crate::sets::Prefix;
 
 /// What is left to be asked of routes with one set of attributes: the statements whose other matches all hold.
 #[derive(Debug, Default)]
@@ -19,7 +21,18 @@ pub struct Prepared {
 impl Test {
     /// Whether its outcome may differ between routes with the same attributes.
     fn is_about_prefix(&self) -> bool {
-        matches!(self, Test::Prefix { .. } | Test::PrefixSet(_) | Test::Rpki(_))
+        matches!(self, Test::Prefix(_) | Test::PrefixSet(_) | Test::Rpki(_))
+    }
+
+    /// Whether it holds for a route to this prefix, as far as it is about that: `true` where it is not.
+    #[inline]
+    pub(crate) fn passes_prefix(&self, prefix: Prefix, rpki: RpkiState) -> bool {
+        match self {
+            Test::Prefix(range) => range.has(prefix),
+            Test::PrefixSet(set) => set.has(prefix),
+            Test::Rpki(state) => *state == rpki,
+            _ => true,
+        }
     }
 }
 
@@ -31,12 +44,17 @@ impl Chain {
         let view = View::new(self.looks(), route, peer);
         for (p, policy) in (0..).zip(&self.policies) {
             for (n, statement) in (0..).zip(&policy.statements) {
-                let others = || statement.checks.iter().filter(|c| !c.test.is_about_prefix());
-                if !others().all(|c| view.passes(&c.test, &mut scratch.text)) {
+                let mut all = true;
+                let held = statement.checks.iter().all(|c| {
+                    let about_prefix = c.test.is_about_prefix();
+                    all &= !about_prefix;
+                    about_prefix || view.passes(&c.test, &mut scratch.text)
+                });
+                if !held {
                     continue;
                 }
                 prepared.left.push((p, n));
-                if others().count() == statement.checks.len() {
+                if all {
                     // It matches every one of them: nobody comes to the next.
                     break;
                 }
@@ -44,17 +62,17 @@ impl Chain {
         }
     }
 
-    /// Decides about a route, as [`evaluate`](Chain::evaluate) does. Only its prefix, and what follows from it, may differ
-    /// from the route that was prepared.
+    /// Decides about a route, as [`evaluate`](Chain::evaluate) does, whose attributes and next hop are those of the route that
+    /// was prepared: only its prefix, and what follows from it, may be another.
     pub fn decide(
         &self,
         prepared: &Prepared,
-        route: &Route<'_>,
-        peer: &Context,
+        prefix: &IpNet,
+        rpki: RpkiState,
         scratch: &mut Scratch,
     ) -> Outcome {
         scratch.permitted.clear();
-        let view = View::of_prefix(route, peer);
+        let prefix = Prefix::of(prefix);
         let mut left = prepared.left.iter().copied().peekable();
         for (p, policy) in (0..).zip(&self.policies) {
             let mut found = None;
@@ -63,8 +81,8 @@ impl Chain {
                 else {
                     continue;
                 };
-                let mut checks = statement.checks.iter().filter(|c| c.test.is_about_prefix());
-                if checks.all(|c| view.passes(&c.test, &mut scratch.text)) {
+                // The others hold.
+                if statement.checks.iter().all(|c| c.test.passes_prefix(prefix, rpki)) {
                     found = Some((n, statement));
                 }
             }

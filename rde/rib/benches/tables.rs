@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bgp::NextHop;
 use bgp::attr::canonical::{Summary, summarize};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use feed::{Feed, attributes};
+use feed::{Feed, attributes, twenty_statements};
 use ipnet::Ipv4Net;
 use rib::{Attrs, Candidate, HashKey, Query, QueryTable, best};
 
@@ -98,23 +98,27 @@ fn time<T>(
 fn apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply");
     group.throughput(Throughput::Elements(PREFIXES.into()));
-    let fresh = || {
+    let fresh = |import| {
         let mut feed = Feed::new();
-        let peer = feed.peer();
+        let peer = feed.peer_behind(import);
         let batch = feed.announced(peer, PREFIXES, 0);
         (feed, peer, batch)
     };
-    group.bench_function("new prefix", |b| {
-        b.iter_batched(
-            fresh,
-            |(mut feed, _, batch)| {
-                feed.rib.apply(&batch, 0);
-                feed
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    let (mut feed, peer, same) = fresh();
+    for (name, import) in
+        [("new prefix", None), ("new prefix behind twenty statements", Some(twenty_statements()))]
+    {
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || fresh(import.clone()),
+                |(mut feed, _, batch)| {
+                    feed.rib.apply(&batch, 0);
+                    feed
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    let (mut feed, peer, same) = fresh(None);
     let other = feed.announced(peer, PREFIXES, SETS);
     feed.rib.apply(&same, 0);
     group.bench_function("same route again", |b| b.iter(|| feed.rib.apply(&same, 0)));

@@ -117,7 +117,7 @@ impl<A: Addr> FamilyTable<A> {
     fn imported(&self, shared: &Shared, prefix: IpNet, paths: &[Path], path: &Path) -> Option<Explained> {
         let received = shared.attrs.base(path.attr);
         let peer = shared.peers.get(path.peer)?;
-        let case = Case { prefix, base: received, route_type: route_type(peer.rank) };
+        let case = Case { prefix: &prefix, base: received, route_type: route_type(peer.rank) };
         let policy = peer.info.import.as_ref().map(|p| p.explain(&route(&shared.attrs, case)));
         let made = (received != path.attr).then(|| Outgoing {
             attributes: shared.attrs.canonical(path.attr).as_bytes().to_vec(),
@@ -149,7 +149,11 @@ impl<A: Addr> FamilyTable<A> {
                 Err(refusal) => Fate::Refused(refusal),
             };
             (first, sent) = (false, sent + usize::from(fate == Fate::Sent));
-            let case = Case { prefix, base: path.attr, route_type: route_type(shared.peers.rank(path.peer)) };
+            let case = Case {
+                prefix: &prefix,
+                base: path.attr,
+                route_type: route_type(shared.peers.rank(path.peer)),
+            };
             let policy = group.rules.export.as_ref().map(|e| e.explain(&route(&shared.attrs, case)));
             let made = outcome.ok().filter(|_| fate == Fate::Sent).and_then(|sent| {
                 let treatment = group.treatment(shared, sent);

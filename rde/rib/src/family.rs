@@ -104,7 +104,7 @@ impl<A: Addr> FamilyTable<A> {
         ahead: Option<u32>,
         attr: AttrId,
     ) {
-        let (attr, denied) = shared.import(self.slots.key(), change.peer, (change.addr, change.len), attr);
+        let (attr, denied) = shared.import(change.peer, (change.addr, change.len), attr);
         let id = match self.still(ahead, change) {
             Some(id) => id,
             None => self.slots.find_or_make(change.hash, change.addr, change.len),
@@ -279,7 +279,7 @@ impl<A: Addr> FamilyTable<A> {
         let mut changed = false;
         for path in paths.get_mut(slot.list()).iter_mut().filter(|p| p.peer == peer) {
             let received = shared.attrs.base(path.attr);
-            let (attr, denied) = shared.import(slots.key(), peer, (slot.addr, slot.len), received);
+            let (attr, denied) = shared.import(peer, (slot.addr, slot.len), received);
             if (attr, denied) != (path.attr, path.denied) {
                 shared.attrs.retain(attr, 1);
                 shared.attrs.release(path.attr);

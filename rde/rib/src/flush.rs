@@ -240,7 +240,7 @@ impl Group {
         if let Some(export) = &rules.export {
             let at = slots.get(slot);
             let prefix = at.addr.net(at.len);
-            sent.attr = shared.export(slots.key(), export, prefix, path).ok_or(Refusal::Policy)?;
+            sent.attr = shared.export(export, prefix, path).ok_or(Refusal::Policy)?;
         }
         let head = shared.attrs.head(sent.attr);
         let treatment = rules.treatment(head, rank, sent.last_choice);

@@ -72,7 +72,7 @@ impl<A: Addr> FamilyTable<A> {
             let next_hop = shared.attrs.next_hop(received);
             let hash = slots.key().set(&attributes, next_hop);
             let received = shared.attrs.intern(hash, &attributes, next_hop, &summarize(&attributes));
-            let (attr, denied) = shared.import(slots.key(), peer, (slot.addr, slot.len), received);
+            let (attr, denied) = shared.import(peer, (slot.addr, slot.len), received);
             shared.attrs.retain(attr, 1);
             shared.attrs.release(received);
             shared.attrs.release(path.attr);

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use bgp::NextHop;
 use bgp::attr::canonical::summarize;
 use ipnet::IpNet;
-use policy::{Action, Chain, Context, Explanation, Looks, Outcome, Prepared, Route, RouteType, Silent};
+use policy::{
+    Action, Chain, Context, Explanation, Looks, Outcome, Prepared, Route, RouteType, RpkiState, Silent,
+};
 use smallvec::SmallVec;
 
 use crate::attrs::{AttrId, Attrs, Own};
-use crate::batch::HashKey;
 use crate::family::Shared;
 use crate::paths::Path;
 use crate::peers::{PeerIdx, PeerInfo, Rank};
@@ -93,10 +94,20 @@ pub(crate) enum Verdict {
 /// The last outcome, for routes with the same attributes behind it.
 #[derive(Debug)]
 struct Memo {
+    /// None: nothing was asked yet.
     base: AttrId,
-    /// Who permitted it with changes; `None`: the prefix does not matter, and this is the outcome for all.
-    permitted: Option<SmallVec<[(u16, u16); 4]>>,
+    /// The prefix does not matter, and this is the outcome for all.
+    for_all: bool,
+    /// Who permitted it with changes.
+    permitted: SmallVec<[(u16, u16); 4]>,
     verdict: Verdict,
+}
+
+impl Default for Memo {
+    fn default() -> Memo {
+        let (permitted, verdict) = (SmallVec::new(), Verdict::Denied);
+        Memo { base: AttrId::NONE, for_all: false, permitted, verdict }
+    }
 }
 
 /// Evaluates policies; its buffers are used again for each route.
@@ -106,17 +117,24 @@ pub(crate) struct Judge {
     octets: Vec<u8>,
     /// Sets that were made since the last [`settle`](Judge::settle).
     held: Vec<AttrId>,
-    memo: Option<Memo>,
+    memo: Memo,
     /// What is left to be asked of routes with the attributes of this set.
     prepared: (Option<AttrId>, Prepared),
 }
 
 /// A route to be judged.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Case {
-    pub(crate) prefix: IpNet,
+pub(crate) struct Case<'a> {
+    pub(crate) prefix: &'a IpNet,
     pub(crate) base: AttrId,
     pub(crate) route_type: RouteType,
+}
+
+impl Case<'_> {
+    /// What origin validation says: nothing is validated.
+    fn rpki(self) -> RpkiState {
+        RpkiState::default()
+    }
 }
 
 impl Judge {
@@ -125,34 +143,32 @@ impl Judge {
     fn judge(
         &mut self,
         attrs: &mut Attrs,
-        key: &HashKey,
         (policy, ours, exports): (&PeerPolicy, Option<NextHop>, bool),
-        case: Case,
+        case: Case<'_>,
     ) -> Verdict {
         let chain = &policy.chain;
         let for_all = chain.looks().is_per_attribute_set();
-        let last = self.memo.as_ref().filter(|m| m.base == case.base);
-        if let Some(memo) = last.filter(|m| m.permitted.is_none()) {
-            return memo.verdict;
+        let known = self.memo.base == case.base;
+        if known && self.memo.for_all {
+            return self.memo.verdict;
         }
-        let route = route(attrs, case);
         let outcome = if for_all {
-            chain.evaluate(&route, &policy.context, &mut self.scratch, &mut Silent)
+            chain.evaluate(&route(attrs, case), &policy.context, &mut self.scratch, &mut Silent)
         } else {
             let (of, prepared) = &mut self.prepared;
             if of.replace(case.base) != Some(case.base) {
-                chain.prepare(&route, &policy.context, &mut self.scratch, prepared);
+                chain.prepare(&route(attrs, case), &policy.context, &mut self.scratch, prepared);
             }
-            chain.decide(prepared, &route, &policy.context, &mut self.scratch)
+            chain.decide(prepared, case.prefix, case.rpki(), &mut self.scratch)
         };
-        let permitted = || (!for_all).then(|| SmallVec::from_slice(self.scratch.permitted()));
-        if let Some(memo) = last.filter(|m| outcome.changes && m.permitted == permitted()) {
-            return memo.verdict;
+        if known && outcome.changes && *self.memo.permitted == *self.scratch.permitted() {
+            return self.memo.verdict;
         }
         let verdict = match outcome {
             Outcome { action: Action::Deny, .. } => Verdict::Denied,
             Outcome { changes: false, .. } => Verdict::Taken(case.base),
             _ => {
+                let route = route(attrs, case);
                 self.octets.clear();
                 let summed = chain.apply(&route, &mut self.scratch, &mut self.octets);
                 let own = Own {
@@ -168,8 +184,7 @@ impl Judge {
                     Some(next_hop) => {
                         let mut head = crate::attrs::Head::from(summarize(&self.octets));
                         head.own = own;
-                        let hash = key.set(&self.octets, next_hop);
-                        let made = attrs.intern_changed(hash, &self.octets, next_hop, head, case.base);
+                        let made = attrs.intern_changed(&self.octets, next_hop, head, case.base);
                         self.held.push(made);
                         Verdict::Taken(made)
                     }
@@ -177,32 +192,36 @@ impl Judge {
             }
         };
         if for_all || outcome.changes {
-            let permitted = (!for_all).then(|| SmallVec::from_slice(self.scratch.permitted()));
-            self.memo = Some(Memo { base: case.base, permitted, verdict });
+            // In place: what is put together in pieces and then moved waits for its pieces.
+            let memo = &mut self.memo;
+            (memo.base, memo.for_all, memo.verdict) = (case.base, for_all, verdict);
+            memo.permitted.clear();
+            memo.permitted.extend_from_slice(self.scratch.permitted());
         }
         verdict
     }
 
     /// The end of a piece of work: lets go of what nobody has kept.
     pub(crate) fn settle(&mut self, attrs: &mut Attrs) {
-        self.memo = None;
+        self.memo.base = AttrId::NONE;
         self.prepared.0 = None;
         self.held.drain(..).for_each(|attr| attrs.release(attr));
     }
 }
 
 /// A route as policies look at it.
-pub(crate) fn route(attrs: &Attrs, Case { prefix, base, route_type }: Case) -> Route<'_> {
+pub(crate) fn route<'a>(attrs: &'a Attrs, case: Case<'_>) -> Route<'a> {
+    let Case { prefix, base, route_type } = case;
     let head = attrs.head(base);
     Route {
-        prefix,
+        prefix: *prefix,
         attributes: attrs.canonical(base),
         local_pref: head.local_pref,
         med: head.med,
         path_len: head.path_len.into(),
         next_hop: attrs.next_hop(base),
         route_type,
-        rpki: policy::RpkiState::default(),
+        rpki: case.rpki(),
         aspa: policy::AspaState::default(),
     }
 }
@@ -222,7 +241,6 @@ impl Shared {
     #[inline]
     pub(crate) fn import<A: Addr>(
         &mut self,
-        key: &HashKey,
         peer: PeerIdx,
         (addr, len): (A, u8),
         received: AttrId,
@@ -230,16 +248,10 @@ impl Shared {
         if !self.peers.imports(peer) {
             return (received, false);
         }
-        self.import_by_policy(key, peer, addr.net(len), received)
+        self.import_by_policy(peer, &addr.net(len), received)
     }
 
-    fn import_by_policy(
-        &mut self,
-        key: &HashKey,
-        peer: PeerIdx,
-        prefix: IpNet,
-        base: AttrId,
-    ) -> (AttrId, bool) {
+    fn import_by_policy(&mut self, peer: PeerIdx, prefix: &IpNet, base: AttrId) -> (AttrId, bool) {
         let Some(p) = self.peers.get(peer) else { return (base, false) };
         let Some(policy) = &p.info.import else { return (base, false) };
         if self.judged != Some(peer) {
@@ -248,22 +260,17 @@ impl Shared {
         }
         let case = Case { prefix, base, route_type: route_type(p.rank) };
         let ours = policy.chain.names_us().then(|| ours(&p.info, prefix.addr().is_ipv4())).flatten();
-        match self.judge.judge(&mut self.attrs, key, (policy, ours, false), case) {
+        match self.judge.judge(&mut self.attrs, (policy, ours, false), case) {
             Verdict::Denied => (base, true),
             Verdict::Taken(attr) => (attr, false),
         }
     }
 
     /// What goes to a group of a path: with which set; `None` where its policy keeps it back.
-    pub(crate) fn export(
-        &mut self,
-        key: &HashKey,
-        export: &Export,
-        prefix: IpNet,
-        path: &Path,
-    ) -> Option<AttrId> {
-        let case = Case { prefix, base: path.attr, route_type: route_type(self.peers.rank(path.peer)) };
-        match self.judge.judge(&mut self.attrs, key, (&export.policy, export.ours, true), case) {
+    pub(crate) fn export(&mut self, export: &Export, prefix: IpNet, path: &Path) -> Option<AttrId> {
+        let case =
+            Case { prefix: &prefix, base: path.attr, route_type: route_type(self.peers.rank(path.peer)) };
+        match self.judge.judge(&mut self.attrs, (&export.policy, export.ours, true), case) {
             Verdict::Denied => None,
             Verdict::Taken(attr) => Some(attr),
         }

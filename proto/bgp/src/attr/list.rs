@@ -16,6 +16,15 @@ pub struct RawAttribute<'a> {
     pub value: &'a [u8],
 }
 
+impl RawAttribute<'_> {
+    /// How many octets it has in all.
+    #[inline]
+    pub fn octets(&self) -> usize {
+        let head = if self.flags & flags::EXTENDED == 0 { 3 } else { 4 };
+        head + self.value.len()
+    }
+}
+
 /// Why no attribute could be taken off (RFC 7606 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {

@@ -132,6 +132,9 @@ fn forms(subtype: u8, who: Administrator, value: Option<u32>) -> impl Iterator<I
     [first, long(1, address), long(2, four_octet)].into_iter().flatten()
 }
 
+/// So many communities are looked through one by one.
+const FEW: usize = 16;
+
 /// Communities of `N` octets each to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Matcher<const N: usize> {
@@ -161,21 +164,40 @@ impl<const N: usize> Matcher<N> {
 
     /// Whether it is one of those that are looked for.
     pub(crate) fn has(&self, community: &[u8; N]) -> bool {
-        self.exact.binary_search(community).is_ok() || self.fits_mask(community)
+        !self.exact.is_empty() && self.exact.binary_search(community).is_ok() || self.fits_mask(community)
     }
 
     fn fits_mask(&self, community: &[u8; N]) -> bool {
+        let words = |octets: &[u8; N]| -> [u32; 3] {
+            // Four octets at once: all kinds have a multiple of them, at most three times as many.
+            let mut words = [0; 3];
+            for (word, octets) in words.iter_mut().zip(octets.as_chunks::<4>().0) {
+                *word = u32::from_ne_bytes(*octets);
+            }
+            words
+        };
+        let community = words(community);
         self.masked.iter().any(|m| {
-            let octets = community.iter().zip(&m.mask).zip(&m.value);
-            octets.fold(0, |differ, ((c, mask), value)| differ | (c & mask ^ value)) == 0
+            let parts = community.iter().zip(words(&m.mask)).zip(words(&m.value));
+            parts.fold(0, |differ, ((c, mask), value)| differ | (c & mask ^ value)) == 0
         })
     }
 
     /// Whether one of these, which are sorted, is looked for.
+    #[inline]
     pub(crate) fn any(&self, communities: &[[u8; N]]) -> bool {
         if communities.is_empty() {
             return false;
         }
+        match (&*self.exact, &*self.masked) {
+            ([], []) => false,
+            // What most statements look for, on a route as most are.
+            ([one], []) if communities.len() <= FEW => communities.contains(one),
+            _ => self.any_of(communities),
+        }
+    }
+
+    fn any_of(&self, communities: &[[u8; N]]) -> bool {
         let exact = if self.exact.len() < communities.len() {
             self.exact.iter().any(|e| communities.binary_search(e).is_ok())
         } else {

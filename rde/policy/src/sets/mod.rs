@@ -8,3 +8,4 @@ pub use asn::AsSet;
 pub use community::CommunityTest;
 pub(crate) use community::{Matcher, exact};
 pub use prefix::PrefixSet;
+pub(crate) use prefix::{Prefix, Range};

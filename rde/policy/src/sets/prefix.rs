@@ -30,11 +30,15 @@ enum V6 {
 impl PrefixSet {
     /// Whether one of the ranges has the prefix.
     pub fn contains(&self, prefix: IpNet) -> bool {
-        let len = prefix.prefix_len();
+        self.has(Prefix::of(&prefix))
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, prefix: Prefix) -> bool {
         match (prefix, &self.v6) {
-            (IpNet::V4(net), _) => self.v4.lengths(net.network().to_bits()).has(len),
-            (IpNet::V6(net), V6::High(v6)) => v6.lengths(high(net.network().to_bits())).has(len),
-            (IpNet::V6(net), V6::Whole(v6)) => v6.lengths(net.network().to_bits()).has(len),
+            (Prefix::V4 { bits, len }, _) => self.v4.has(bits, len),
+            (Prefix::V6 { bits, len }, V6::High(v6)) => v6.has(high(bits), len),
+            (Prefix::V6 { bits, len }, V6::Whole(v6)) => v6.has(bits, len),
         }
     }
 
@@ -45,6 +49,54 @@ impl PrefixSet {
             V6::Whole(v6) => v6.memory(),
         };
         self.v4.memory() + v6
+    }
+}
+
+/// A prefix in numbers, without bits beyond its length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Prefix {
+    V4 { bits: u32, len: u8 },
+    V6 { bits: u128, len: u8 },
+}
+
+impl Prefix {
+    #[inline]
+    pub(crate) fn of(prefix: &IpNet) -> Prefix {
+        let len = prefix.prefix_len();
+        match prefix {
+            IpNet::V4(net) => Prefix::V4 { bits: net.network().to_bits(), len },
+            IpNet::V6(net) => Prefix::V6 { bits: net.network().to_bits(), len },
+        }
+    }
+}
+
+/// A single range, outside of sets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    inside: Prefix,
+    least: u8,
+    most: u8,
+}
+
+impl Range {
+    pub(crate) fn of(range: &PrefixRange) -> Range {
+        let lengths = range.lengths();
+        Range { inside: Prefix::of(&range.prefix()), least: *lengths.start(), most: *lengths.end() }
+    }
+
+    /// Whether the prefix is in it. All its lengths are at least that of its own prefix.
+    #[inline]
+    pub(crate) fn has(&self, prefix: Prefix) -> bool {
+        let fits = |len: u8| (self.least..=self.most).contains(&len);
+        match (self.inside, prefix) {
+            (Prefix::V4 { bits: inside, len: of }, Prefix::V4 { bits, len }) => {
+                fits(len) && (bits ^ inside).checked_shr(32 - u32::from(of)).unwrap_or(0) == 0
+            }
+            (Prefix::V6 { bits: inside, len: of }, Prefix::V6 { bits, len }) => {
+                fits(len) && (bits ^ inside).checked_shr(128 - u32::from(of)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
     }
 }
 
@@ -164,11 +216,12 @@ impl<K: Key> Intervals<K> {
         Intervals { starts: build.starts.into(), kind: build.kind.into(), kinds: build.kinds.into() }
     }
 
-    /// The lengths that prefixes which begin at this address may have.
-    fn lengths(&self, address: K) -> Lengths {
+    /// Whether a prefix that begins at this address may have this length.
+    #[inline]
+    fn has(&self, address: K, len: u8) -> bool {
         let behind = self.starts.partition_point(|start| *start <= address);
         let kind = self.kind.get(behind.wrapping_sub(1)).and_then(|kind| self.kinds.get(*kind as usize));
-        kind.copied().unwrap_or_default()
+        kind.is_some_and(|lengths| lengths.has(len))
     }
 
     fn memory(&self) -> usize {

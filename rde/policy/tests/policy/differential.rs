@@ -266,7 +266,7 @@ proptest! {
                 let route = Route { prefix: other.prefix, rpki: other.rpki, ..buf.route() };
                 let whole = chain.evaluate(&route, &context, &mut scratch, &mut Silent);
                 let permitted = scratch.permitted().to_vec();
-                prop_assert_eq!(chain.decide(&prepared, &route, &context, &mut scratch), whole);
+                prop_assert_eq!(chain.decide(&prepared, &route.prefix, route.rpki, &mut scratch), whole);
                 prop_assert_eq!(scratch.permitted(), permitted);
             }
 

@@ -8,7 +8,10 @@ use bgp::attr::canonical::Builder;
 use bgp::attr::{Origin, PathAttribute, code, flags, write_attribute};
 use bgp::update::{ReadContext, parse};
 use bgp::{Asn, Family, FamilySet};
-use rib::{Batch, HashKey, Intake, Limits, PeerIdx, PeerInfo, Rib, Settings, Sink, Target};
+use policy::{
+    Action, Assigned, Change, Definitions, Match, Named, Peer, Policies, PolicyDef, PrefixRange, StatementDef,
+};
+use rib::{Batch, HashKey, Intake, Limits, PeerIdx, PeerInfo, PeerPolicy, Rib, Settings, Sink, Target};
 
 /// Prefixes of an UPDATE: what full tables have on average.
 const PER_UPDATE: u32 = 5;
@@ -76,12 +79,18 @@ impl Feed {
 
     /// A peer of AS 65001 and so on.
     pub(crate) fn peer(&mut self) -> PeerIdx {
+        self.peer_behind(None)
+    }
+
+    /// The same, with an import policy.
+    pub(crate) fn peer_behind(&mut self, import: Option<Arc<PeerPolicy>>) -> PeerIdx {
         self.peers += 1;
         let n = u32::from(self.peers);
         let info = PeerInfo {
             router_id: n,
             families: FamilySet::EMPTY.with(Family::Ipv4Unicast),
             self_v4: Some(Ipv4Addr::new(192, 0, 2, 254)),
+            import,
             ..PeerInfo::new(Some(self.peers), Ipv4Addr::from_bits(0xc000_0200 + n).into(), 65000 + n, 65000)
         };
         let (idx, info, flow) = self.intake.peer_up(info, 0).unwrap();
@@ -121,4 +130,52 @@ impl Feed {
         while self.rib.work(0, &mut sink) {}
         sink.octets
     }
+}
+
+/// An import policy of twenty statements that takes all routes of [`attributes`], and changes them in the last: that of the
+/// scenario `transit-policy`.
+pub(crate) fn twenty_statements() -> Arc<PeerPolicy> {
+    use Action::{Deny, Permit};
+    let statement = |action, matches, changes| StatementDef { name: None, line: 0, action, matches, changes };
+    let communities = |text: &str| vec![text.parse().unwrap()];
+    let deny = |of: Match| statement(Deny, vec![of], Vec::new());
+    let range = |text: &str| text.parse::<PrefixRange>().unwrap();
+    let path = |text: &str| Match::AsPath(text.to_owned());
+    let mut statements = vec![
+        deny(Match::PrefixSet("bogons".to_owned())),
+        deny(Match::Prefix(range("0.0.0.0/0 ge 25"))),
+        deny(Match::Prefix(range("0.0.0.0/0"))),
+        deny(Match::OriginAsSet("nobodys".to_owned())),
+        deny(path("_4200000010_")),
+        deny(path("_4200000011_")),
+        deny(path("_(4200000001|4200000002|4200000003)_")),
+        deny(Match::AsPathLengthGe(200)),
+        deny(Match::Communities(communities("65000:666"))),
+        deny(Match::Communities(communities("LC:65000:666:*"))),
+        deny(Match::MedGe(4_000_000_000)),
+    ];
+    statements.extend([70, 80, 90, 95, 105, 110, 120, 130].map(|n| {
+        let of = vec![Match::Communities(communities(&format!("65000:{n}")))];
+        statement(Permit, of, vec![Change::LocalPref(n)])
+    }));
+    let changes = vec![
+        Change::LocalPref(100),
+        Change::RemoveCommunities(communities("65000:*")),
+        Change::AddCommunities(communities("65000:1000")),
+    ];
+    statements.push(statement(Permit, vec![Match::AsPathLengthGe(1)], changes));
+    assert_eq!(statements.len(), 20);
+    // Some of the prefixes of `announced` lie there.
+    let bogons = ["127.0.0.0/8 le 32", "192.168.0.0/16 le 32", "224.0.0.0/3 le 32"].map(range).to_vec();
+    let nobodys = vec![1, 4_200_000_000, 4_200_000_004, 4_200_000_005, 4_294_967_294, 4_294_967_295];
+    let policies = Policies::compile(&Definitions {
+        inline: vec![PolicyDef { name: "in".to_owned(), default_action: Deny, statements }],
+        prefix_sets: vec![Named { name: "bogons".to_owned(), value: bogons }],
+        as_sets: vec![Named { name: "nobodys".to_owned(), value: nobodys }],
+        ..Definitions::default()
+    });
+    let policies = policies.unwrap();
+    let chain = policies.assigned(&Assigned::Inline(0)).unwrap().unwrap();
+    let who = Peer { address: Ipv4Addr::LOCALHOST.into(), remote_asn: 65001, peer_group: None };
+    Arc::new(PeerPolicy::new(chain, policies.context(&who)))
 }
