@@ -184,7 +184,7 @@ impl Shard {
             Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
             Command::Drain(peer, on) => self.rib.drain(peer, on, &mut self.says),
-            Command::Policies(list) => self.rib.set_policies(&list, &mut self.says),
+            Command::Policies(list) => self.rib.set_policies(&list),
             Command::Reevaluate(peer, family) => self.rib.reevaluate(peer, family),
             Command::Apply(batch) => {
                 self.rib.apply(&batch, self.number);

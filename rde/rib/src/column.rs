@@ -109,21 +109,6 @@ impl Column {
         while self.chunks.pop_if(|c| c.entries.is_empty()).is_some() {}
     }
 
-    /// The same routes, with nothing in the queue.
-    pub(crate) fn copy(&self) -> Column {
-        let chunk = |c: &Chunk| {
-            let clean = |e: &Sent| Sent { dirty: false, ..*e };
-            let entries: Vec<Sent> = c.entries.iter().map(clean).collect();
-            match entries.iter().filter(|e| e.says_something()).count() {
-                0 => Chunk::default(),
-                used => Chunk { entries, used },
-            }
-        };
-        let mut chunks: Vec<Chunk> = self.chunks.iter().map(chunk).collect();
-        while chunks.pop_if(|c| c.entries.is_empty()).is_some() {}
-        Column { chunks, routes: self.routes, by_source: self.by_source.clone(), ..Column::default() }
-    }
-
     /// Puts a slot into the queue; `true` where it was not in it, so that it must be held.
     pub(crate) fn mark(&mut self, slot: u32) -> bool {
         if self.change(slot, |e| std::mem::replace(&mut e.dirty, true)) {

@@ -54,6 +54,9 @@ impl<A: Addr> FamilyTable<A> {
                 looked += group.teardown_step(shared, slots, budget);
                 continue;
             }
+            if group.copying.is_some() {
+                continue;
+            }
             // First, so that a new member with an empty column to walk gets the shared stream at once.
             let mut left = budget;
             for at in 0..group.members.len() {
@@ -350,7 +353,8 @@ impl Group {
     }
 
     /// Writes column and exceptions.
-    fn store(&mut self, shared: &mut Shared, old: &Sends, new: &Sends, id: u32) {
+    pub(crate) fn store(&mut self, shared: &mut Shared, old: &Sends, new: &Sends, id: u32) {
+        self.copy_again(id);
         shared.attrs.retain(new.best.attr, 1);
         shared.attrs.release(old.best.attr);
         self.column.set(id, new.best);
@@ -358,6 +362,13 @@ impl Group {
             shared.attrs.retain(new.instead.attr, 1);
             shared.attrs.release(old.instead.attr);
             instead.change(id, old, new);
+        }
+    }
+
+    /// What was copied of the slot is wrong from now on.
+    pub(crate) fn copy_again(&mut self, id: u32) {
+        if let Some(changed) = &mut self.copied {
+            changed.insert(id);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::export::Rules;
 use crate::instead::Instead;
 use crate::pacing::Pacing;
 use crate::peers::PeerIdx;
+use crate::regroup::Copying;
 use crate::sent_paths::SentPaths;
 
 /// A member's way back into the shared stream: what it still has to be sent on its own.
@@ -94,6 +95,10 @@ pub(crate) struct Group {
     pub(crate) ready: bool,
     /// The last member has left; the column is being taken down from here on.
     pub(crate) teardown: Option<u32>,
+    /// It is still being made of another group, for members to come.
+    pub(crate) copying: Option<Copying>,
+    /// A copy of it is being made: slots whose routes have changed since it was begun. They are not held.
+    pub(crate) copied: Option<Box<SlotSet>>,
 }
 
 impl Group {
@@ -116,6 +121,8 @@ impl Group {
             ready_at: None,
             ready: false,
             teardown: None,
+            copying: None,
+            copied: None,
         }
     }
 

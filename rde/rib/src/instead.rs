@@ -60,7 +60,7 @@ pub(crate) struct Exception {
 }
 
 /// The exceptions of a group, by slot. Chunks without any take no more than their place.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Instead {
     /// In the order of slots.
     chunks: Vec<Vec<Exception>>,
@@ -128,11 +128,6 @@ impl Instead {
         } else if chunk.len() * 4 <= chunk.capacity() {
             chunk.shrink_to(chunk.len() * 2);
         }
-    }
-
-    /// The attribute sets of all.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = AttrId> {
-        self.chunks.iter().flatten().map(|e| e.attr)
     }
 
     /// How many this member is sent.

@@ -355,8 +355,16 @@ impl Rib {
     /// A bounded step of what there is to do: removing routes of ended sessions and stale ones, sending what changed.
     /// Returns whether it did anything; if not, nothing can be done before something comes in.
     pub fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
-        let (shared, scratch) = (&mut self.shared, &mut self.scratch);
+        self.work_copying(STEP, now, sink)
+    }
+
+    /// The same where copies of groups are made in steps of so many slots: for tests, whose tables are small.
+    #[doc(hidden)]
+    pub fn work_copying(&mut self, slots: u32, now: u64, sink: &mut impl Sink) -> bool {
+        let (shared, scratch, next) = (&mut self.shared, &mut self.scratch, &mut self.next_group);
         let mut looked = self.v4.walk_step(shared, STEP) + self.v6.walk_step(shared, STEP);
+        looked += self.v4.copy_step(shared, next, slots, sink);
+        looked += self.v6.copy_step(shared, next, slots, sink);
         looked += self.v4.flush_step(shared, scratch, STEP, now, sink);
         looked += self.v6.flush_step(shared, scratch, STEP, now, sink);
         self.forget_leaving(sink);
@@ -524,7 +532,8 @@ impl<A: Addr> FamilyTable<A> {
     /// Puts a peer into the group with these rules; makes the group with this id if there is none, and
     /// says whether it did.
     fn enter(&mut self, shared: &mut Shared, id: u32, rules: Rules, peer: PeerIdx, counted: bool) -> bool {
-        let found = self.groups.iter().position(|g| g.rules == rules && g.teardown.is_none());
+        let is_it = |g: &Group| g.rules == rules && g.teardown.is_none() && g.copying.is_none();
+        let found = self.groups.iter().position(is_it);
         let made = found.is_none();
         if made {
             let group = Group::new(id, rules);
@@ -573,7 +582,9 @@ impl<A: Addr> FamilyTable<A> {
     }
 
     fn groups_are_quiet(&self) -> bool {
-        self.groups.iter().all(|g| g.is_quiet() && g.build.is_none() && g.teardown.is_none())
+        let is_quiet =
+            |g: &Group| g.is_quiet() && g.build.is_none() && g.teardown.is_none() && g.copying.is_none();
+        self.groups.iter().all(is_quiet)
     }
 
     fn advertised(&self) -> u64 {

@@ -42,7 +42,7 @@ impl SentPath {
 /// Lists that are allocated together: 64 KiB.
 const CHUNK: usize = 4096;
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Chunk {
     lists: Vec<Box<[SentPath]>>,
     /// Lists that are not empty.
@@ -58,7 +58,7 @@ struct Fewer {
 
 /// The lists of a group, by slot. In each come first the paths that are sent, the best one first, then those that
 /// keep their identifiers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct SentPaths {
     /// How many paths of a prefix a member is sent at most.
     pub(crate) limit: usize,
@@ -109,6 +109,11 @@ impl SentPaths {
                 return self.last_id;
             }
         }
+    }
+
+    /// New identifiers are counted on from where those of another group are, whose lists are in this one.
+    pub(crate) fn count_on(&mut self, from: &SentPaths) {
+        self.last_id = from.last_id;
     }
 
     /// Replaces what is known of a prefix; returns what was.

@@ -67,6 +67,7 @@ impl Group {
         let before = Before::new(sent(&old), new.get(..sent_now).unwrap_or_default());
         self.tell(shared, &before, new.get(..sent_now).unwrap_or_default(), slot, &mut scratch.entries);
         self.note(slots, slot);
+        self.copy_again(slot);
         let had = self.column.get(slot).attr.is_some();
         let first = new.first().filter(|p| p.attr.is_some()).copied();
         new.iter().for_each(|p| shared.attrs.retain(p.attr, 1));

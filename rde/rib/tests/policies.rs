@@ -84,16 +84,16 @@ fn policy_of(all: &Policies, info: &PeerInfo, number: u8) -> Option<Arc<PeerPoli
     Some(Arc::new(PeerPolicy::new(chain, all.context(&who))))
 }
 
-const PEERS: usize = 8;
+const PEERS: usize = 9;
 
-/// Two that share a group, one that takes several paths, two internal ones, a client of each kind, and one more.
+/// Two that share a group, two that take several paths, two internal ones, a client of each kind, and one more.
 fn info(p: usize) -> PeerInfo {
     let n = u8::try_from(p).unwrap() + 1;
     let external = |n: u8| peer(n, 65000 + u32::from(n));
     let several: FamilySet = [Family::Ipv4Unicast].into_iter().collect();
     let counted = Counted { received: true, accepted_only: p % 2 == 1, advertised: false };
     let info = match p {
-        2 => PeerInfo { add_path: several, add_path_max: 2, ..external(n) },
+        2 | 8 => PeerInfo { add_path: several, add_path_max: 2, ..external(n) },
         3 => internal(n),
         4 => client(n),
         5 | 6 => PeerInfo { route_server_client: true, enforce_first_as: false, ..external(n) },
@@ -250,7 +250,7 @@ impl World {
             self.has[*p][usize::from(!import)] = number;
             list.extend(self.up[*p].map(|idx| (idx, self.policies_of(*p))));
         }
-        self.talk.tables.set_policies(&list, &mut self.talk.net);
+        self.talk.tables.set_policies(&list);
     }
 
     /// Adds up what is counted for limits.
@@ -377,9 +377,12 @@ proptest! {
     #[test]
     fn policies_that_change_leave_what_they_would_have_made_from_the_start(
         shards in prop::sample::select(&[1, 4][..]),
+        step in prop_oneof![Just(None), (1..6_u32).prop_map(Some)],
         events in prop::collection::vec(event(), 1..120),
     ) {
         let mut world = World::new(shards);
+        // Small ones, so that policies and routes change while a group is being parted.
+        world.talk.tables.copy_step = step;
         for event in events {
             match event {
                 Event::Up(p) => world.up(p),
@@ -444,12 +447,71 @@ fn what_is_rejected_takes_no_room_where_it_is_not_kept() {
     };
     // The policy rejects the first eight prefixes.
     assert_eq!(say(&mut talk), 1);
-    talk.tables.set_policies(&[(idx, [None, None])], &mut talk.net);
+    talk.tables.set_policies(&[(idx, [None, None])]);
     assert_eq!(say(&mut talk), 2, "sent again, it is there");
-    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 2), None])], &mut talk.net);
+    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 2), None])]);
     talk.settle();
     assert_eq!(talk.tables.counters().adj_rib_in[0], 1, "another policy takes it away");
-    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 1), None])], &mut talk.net);
+    talk.tables.set_policies(&[(idx, [policy_of(&all, &base, 1), None])]);
     talk.settle();
     assert_eq!(talk.tables.counters(), rib::Counters::default());
+}
+
+/// Who is sent what for which prefix.
+fn announced(talk: &mut Talk, idx: PeerIdx) -> Vec<(IpNet, bool)> {
+    let ctx = talk.context(idx);
+    let mut list = Vec::new();
+    for message in talk.net.read(idx) {
+        let update = parse(&message[HEADER_LEN..], &ctx).unwrap();
+        let marked = update.attributes.iter().any(|a| a.code == code::COMMUNITIES);
+        list.extend(update.announced.iter().map(|(_, net)| (net, marked)));
+    }
+    list
+}
+
+/// However large the table is, nobody waits for a copy of it.
+#[test]
+fn updates_go_on_while_a_group_is_parted() {
+    for shards in [1, 4] {
+        let all = policies();
+        let mut talk = Talk::new(shards);
+        let (source, stays, leaves) = (talk.up(info(3)), talk.up(info(0)), talk.up(info(1)));
+        let net = |n: u32| [24, 10, (n >> 8) as u8, n as u8];
+        let own = |n: u32| -> IpNet { format!("10.{}.{}.0/24", n >> 8, n & 255).parse().unwrap() };
+        let say = |talk: &mut Talk, n: u32| {
+            talk.says(source, &attributes(3, 0), &[net(n)]);
+        };
+        (0..4000).for_each(|n| say(&mut talk, n));
+        talk.settle();
+        assert_eq!(announced(&mut talk, leaves).len(), 4000);
+        announced(&mut talk, stays);
+
+        // 20 slots a step: a hundred steps and more.
+        talk.tables.copy_step = Some(20);
+        let marks = policy_of(&all, &info(1), 4);
+        talk.tables.set_policies(&[(leaves, [None, marks])]);
+        let mut during = 0;
+        for n in 4000..4020 {
+            say(&mut talk, n);
+            // Withdrawn, and changed: in what was copied, and in what was not.
+            talk.withdraws_of(source, &net(n - 4000));
+            talk.withdraws_of(source, &net(7900 - n));
+            talk.tables.work(0, &mut talk.net);
+            talk.tables.work(0, &mut talk.net);
+            for who in [stays, leaves] {
+                let list = announced(&mut talk, who);
+                assert!(list.contains(&(own(n), false)), "{n} at once, as the others are: {list:?}");
+                during += list.len();
+            }
+        }
+        assert_eq!(during, 40, "nothing else is sent before it is parted");
+        talk.settle();
+        assert_eq!(announced(&mut talk, stays), []);
+        let mut list = announced(&mut talk, leaves);
+        list.sort();
+        let expected: Vec<_> = (20..3881).chain(3901..4020).map(|n| (own(n), true)).collect();
+        assert_eq!(list, expected, "each once, with the mark");
+        let [(_, stays), (_, leaves)] = [stays, leaves].map(|who| talk.tables.peer_counters(who));
+        assert_eq!((stays[0], leaves[0]), (3980, 3980));
+    }
 }

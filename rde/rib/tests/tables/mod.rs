@@ -21,6 +21,8 @@ pub(crate) struct Tables {
     pub(crate) shards: Vec<Rib>,
     joint: Joint,
     refreshes: Refreshes,
+    /// Slots of a group that are copied in a step, where it is not the usual number.
+    pub(crate) copy_step: Option<u32>,
 }
 
 /// What is true when all shards have said so.
@@ -102,6 +104,7 @@ impl Tables {
                 .collect(),
             joint: Joint { shards, ..Joint::default() },
             refreshes: Refreshes::new(shards as usize),
+            copy_step: None,
         }
     }
 
@@ -215,23 +218,21 @@ impl Tables {
     }
 
     /// Peers have other policies: for import, for export.
-    pub(crate) fn set_policies(
-        &mut self,
-        peers: &[(PeerIdx, [Option<Arc<PeerPolicy>>; 2])],
-        sink: &mut impl Sink,
-    ) {
+    pub(crate) fn set_policies(&mut self, peers: &[(PeerIdx, [Option<Arc<PeerPolicy>>; 2])]) {
         let intake = &mut self.intake;
         let known = peers.iter().filter_map(|(idx, p)| Some((*idx, intake.set_policies(*idx, p.clone())?)));
         let list: Vec<_> = known.collect();
-        for (shard, rib) in (0..).zip(&mut self.shards) {
-            rib.set_policies(&list, &mut Part { shard, joint: &mut self.joint, sink });
-        }
+        self.shards.iter_mut().for_each(|r| r.set_policies(&list));
     }
 
     pub(crate) fn work(&mut self, now: u64, sink: &mut impl Sink) -> bool {
         let mut did = false;
         for (shard, rib) in (0..).zip(&mut self.shards) {
-            did |= rib.work(now, &mut Part { shard, joint: &mut self.joint, sink });
+            let sink = &mut Part { shard, joint: &mut self.joint, sink };
+            did |= match self.copy_step {
+                Some(step) => rib.work_copying(step, now, sink),
+                None => rib.work(now, sink),
+            };
         }
         for (peer, family) in std::mem::take(&mut self.joint.refreshed) {
             if self.refreshes.end(peer, family) {
