@@ -34,7 +34,7 @@ pub const BATCH: usize = 64 * 1024;
 const RECEIVE: usize = BATCH + 8 * 1024;
 
 /// The most fds that one message carries.
-pub const MAX_FDS: usize = 4;
+pub const MAX_FDS: usize = 5;
 
 const ANCILLARY: usize = 128;
 const SEND_BUFFER: usize = 1 << 20;

@@ -235,6 +235,29 @@ pub enum Access {
     ReadOnly,
 }
 
+/// Whose processes may connect to a Unix socket, beyond what its mode says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AllowedPeers {
+    /// Users.
+    pub uids: Vec<u32>,
+    /// Groups: the process's own or one of its supplementary ones.
+    pub gids: Vec<u32>,
+}
+
+impl AllowedPeers {
+    /// Whether nobody is left out.
+    pub fn is_everybody(&self) -> bool {
+        self.uids.is_empty() && self.gids.is_empty()
+    }
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// Clients must have a certificate too.
+    pub client_ca: bool,
+}
+
 /// What a listener handed to control is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenerKind {
@@ -244,6 +267,8 @@ pub enum ListenerKind {
         access: Access,
         /// Whether the second fd of the message is a file that holds the bearer token.
         token: bool,
+        /// Whose processes may connect.
+        allow: AllowedPeers,
     },
     /// gRPC over TCP.
     GrpcTcp {
@@ -251,7 +276,23 @@ pub enum ListenerKind {
         access: Access,
         /// Whether the second fd of the message is a file that holds the bearer token.
         token: bool,
+        /// Whether the next two fds are files with the certificates of the listener and their key, in PEM, and one more
+        /// those that sign the clients' certificates.
+        tls: Option<Tls>,
     },
     /// HTTP for Prometheus.
     Metrics,
+}
+
+impl ListenerKind {
+    /// How many fds the message with the listener has: the listener itself, then what the kind says.
+    pub fn fd_count(&self) -> usize {
+        match self {
+            ListenerKind::GrpcUnix { token, .. } => 1 + usize::from(*token),
+            ListenerKind::GrpcTcp { token, tls, .. } => {
+                1 + usize::from(*token) + tls.map_or(0, |tls| 2 + usize::from(tls.client_ca))
+            }
+            ListenerKind::Metrics => 1,
+        }
+    }
 }

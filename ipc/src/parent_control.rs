@@ -34,7 +34,7 @@ pub enum ParentToControl {
     Commit(Generation),
     /// Forget what is staged.
     Abort(Generation),
-    /// A listening socket (one fd, and a second one where the kind has a token).
+    /// A listening socket (one fd, and what the kind says beside it).
     Listener {
         /// What it is for.
         kind: ListenerKind,
@@ -81,12 +81,7 @@ impl Message for ParentToControl {
     fn fd_count(&self) -> usize {
         match self {
             ParentToControl::Link { .. } => 1,
-            ParentToControl::Listener { kind, .. } => match kind {
-                ListenerKind::GrpcUnix { token, .. } | ListenerKind::GrpcTcp { token, .. } => {
-                    1 + usize::from(*token)
-                }
-                ListenerKind::Metrics => 1,
-            },
+            ParentToControl::Listener { kind, .. } => kind.fd_count(),
             _ => 0,
         }
     }

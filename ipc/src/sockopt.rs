@@ -1,6 +1,7 @@
 //! Socket options of connections that an engine was given, and of their listeners, that have no safe interface: the
-//! least TTL or hop limit of received packets (RFC 5082, `ip(7)` IP_MINTTL, `linux/in6.h`), and with which one a
-//! connection began (`linux/tcp.h` TCP_SAVE_SYN). None needs a privilege.
+//! least TTL or hop limit of received packets (RFC 5082, `ip(7)` IP_MINTTL, `linux/in6.h`), with which one a
+//! connection began (`linux/tcp.h` TCP_SAVE_SYN), and in which groups the process at the other end of a Unix socket is
+//! (`unix(7)` SO_PEERGROUPS). None needs a privilege.
 #![expect(unsafe_code, reason = "the options are missing in nix and std")]
 
 use std::io;
@@ -59,6 +60,42 @@ pub fn saved_syn_ttl(accepted: &impl AsFd) -> io::Result<Option<u8>> {
     }
     let written = usize::try_from(len).ok().and_then(|len| headers.get(..len));
     Ok(written.and_then(ttl_of))
+}
+
+/// The most supplementary groups that a process can have (`getgroups(2)`, NGROUPS_MAX).
+const MAX_GROUPS: usize = 65_536;
+
+/// The supplementary groups of the process that connected this Unix socket, as they were then.
+///
+/// # Errors
+/// Of getsockopt(2).
+pub fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
+    // Few processes have more. Where this one has, the kernel says how many, and is asked again.
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut len = libc::socklen_t::try_from(size_of_val(groups.as_slice())).map_err(io::Error::other)?;
+        // SAFETY: the fd is borrowed for the call; the kernel writes no more than `len` octets into a live vector of that
+        // size, in units of gid_t, which is u32, and how many it wrote, or would have, into `len`.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        };
+        let count = usize::try_from(len).unwrap_or(0) / size_of::<u32>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() || count > MAX_GROUPS {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
 }
 
 /// The TTL (RFC 791 §3.1) or hop limit (RFC 8200 §3) of a packet.

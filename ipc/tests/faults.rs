@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use ipc::channel::{self, MAX_DATAGRAM, MAX_FDS, Misbehaviour};
-use ipc::config::{Access, ListenerKind};
+use ipc::config::{Access, AllowedPeers, ListenerKind};
 use ipc::control_rde::{ControlToRde, RdeToControl};
 use ipc::control_session::{ControlToSession, SessionToControl};
 use ipc::hello::{BUILD, PROTOCOL};
@@ -160,7 +160,8 @@ async fn parent_and_rde() {
 
 #[tokio::test]
 async fn parent_and_control() {
-    let kind = ListenerKind::GrpcUnix { access: Access::ReadOnly, token: true };
+    let kind =
+        ListenerKind::GrpcUnix { access: Access::ReadOnly, token: true, allow: AllowedPeers::default() };
     feed(Role::Parent, ParentToControl::Listener { kind, address: "/run/grpc.sock".to_owned() }).await;
     feed(Role::Parent, ParentToControl::Link { to: Role::Rde }).await;
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

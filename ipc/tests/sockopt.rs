@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 
-use ipc::sockopt::{save_syns, saved_syn_ttl};
+use ipc::sockopt::{peer_groups, save_syns, saved_syn_ttl};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
 };
@@ -40,4 +40,16 @@ fn rfc5082_the_ttl_or_hop_limit_of_a_syn_is_told_once_where_it_was_kept() {
             assert_eq!(saved_syn_ttl(&accepted).unwrap(), None, "the kernel has let go of it");
         }
     }
+}
+
+#[test]
+fn the_other_end_of_a_unix_socket_has_the_groups_of_its_process() {
+    let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut own: Vec<u32> = nix::unistd::getgroups().unwrap().iter().map(|g| g.as_raw()).collect();
+    let mut told = peer_groups(&one).unwrap();
+    own.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, own);
+    let no_socket = std::fs::File::open("/dev/null").unwrap();
+    assert!(peer_groups(&no_socket).is_err());
 }

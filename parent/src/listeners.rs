@@ -9,12 +9,12 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use ipc::config::ListenerKind;
+use ipc::config::{ListenerKind, Tls};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Group, chown};
 
-use crate::config::{GrpcTcp, GrpcUds, Telemetry};
+use crate::config::{GrpcTcp, GrpcUds, OWNER_AND_GROUP, Telemetry, TlsFiles};
 
 /// A listener with what control is told of it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct ControlListener {
     pub(crate) kind: ListenerKind,
     /// For messages.
     pub(crate) address: String,
-    /// The listener, and the token's file where the kind says so.
+    /// The listener, and the files that the kind names.
     pub(crate) fds: Vec<OwnedFd>,
 }
 
@@ -54,11 +54,14 @@ pub(crate) enum ListenerError {
 }
 
 impl ControlListeners {
-    /// Opens what `telemetry` asks for.
+    /// Opens what `telemetry` asks for. The default socket is for the members of `service_group`, if there is one.
     ///
     /// # Errors
     /// Where one can't be opened.
-    pub(crate) fn open(telemetry: &Telemetry) -> Result<ControlListeners, ListenerError> {
+    pub(crate) fn open(
+        telemetry: &Telemetry,
+        service_group: Option<Gid>,
+    ) -> Result<ControlListeners, ListenerError> {
         let mut all = Vec::new();
         // TCP first: a second daemon fails there before it looks at the socket file.
         if let Some(tcp) = &telemetry.grpc_tcp {
@@ -70,7 +73,7 @@ impl ControlListeners {
         }
         let mut file = None;
         if let Some(uds) = &telemetry.grpc_uds {
-            let (listener, bound) = grpc_uds(uds)?;
+            let (listener, bound) = grpc_uds(uds, service_group)?;
             all.push(listener);
             file = Some(bound);
         }
@@ -81,18 +84,21 @@ impl ControlListeners {
 fn grpc_tcp(tcp: &GrpcTcp) -> Result<ControlListener, ListenerError> {
     let mut fds = vec![bind_tcp("gRPC", tcp.address)?];
     fds.extend(token(tcp.token_file.as_deref())?);
-    let with_token = tcp.token_file.is_some();
-    if !tcp.address.ip().is_loopback() {
+    if !tcp.address.ip().to_canonical().is_loopback() {
+        // What that means is said by a warning of the configuration.
         tracing::warn!(address = %tcp.address, "gRPC TCP listener bound to a non-loopback address");
-        if !with_token {
-            tracing::warn!(
-                address = %tcp.address,
-                "gRPC TCP listener bound to a non-loopback address has neither token nor TLS: whoever \
-                 reaches it controls this router"
-            );
-        }
     }
-    let kind = ListenerKind::GrpcTcp { access: tcp.access, token: with_token };
+    let token = tcp.token_file.is_some();
+    let tls = match &tcp.tls {
+        None => None,
+        Some(TlsFiles { cert, key, client_ca }) => {
+            fds.push(open("certificate", cert)?);
+            fds.push(open("key", key)?);
+            fds.extend(client_ca.as_deref().map(|ca| open("client CA", ca)).transpose()?);
+            Some(Tls { client_ca: client_ca.is_some() })
+        }
+    };
+    let kind = ListenerKind::GrpcTcp { access: tcp.access, token, tls };
     Ok(ControlListener { kind, address: tcp.address.to_string(), fds })
 }
 
@@ -102,22 +108,34 @@ fn bind_tcp(what: &'static str, address: SocketAddr) -> Result<OwnedFd, Listener
 }
 
 fn token(path: Option<&Path>) -> Result<Option<OwnedFd>, ListenerError> {
-    let open = |path: &Path| File::open(path).map_err(at("token file", path));
-    Ok(path.map(open).transpose()?.map(OwnedFd::from))
+    path.map(|path| open("token file", path)).transpose()
+}
+
+/// A file for control to read.
+fn open(what: &'static str, path: &Path) -> Result<OwnedFd, ListenerError> {
+    File::open(path).map(OwnedFd::from).map_err(at(what, path))
 }
 
 fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ListenerError {
     move |error| ListenerError::Path { what, path: path.to_owned(), error }
 }
 
-fn grpc_uds(uds: &GrpcUds) -> Result<(ControlListener, SocketFile), ListenerError> {
+fn grpc_uds(
+    uds: &GrpcUds,
+    service_group: Option<Gid>,
+) -> Result<(ControlListener, SocketFile), ListenerError> {
     let group = uds.group.as_deref().map(find_group).transpose()?;
+    let (group, mode) = match service_group.filter(|_| uds.for_service_group) {
+        Some(service_group) => (Some(service_group), OWNER_AND_GROUP),
+        None => (group, uds.mode),
+    };
     let (listener, file) = bind_unix(&uds.path)?;
     chown(&uds.path, None, group).map_err(io::Error::from).map_err(at("group of", &uds.path))?;
-    fs::set_permissions(&uds.path, Permissions::from_mode(uds.mode)).map_err(at("mode of", &uds.path))?;
+    fs::set_permissions(&uds.path, Permissions::from_mode(mode)).map_err(at("mode of", &uds.path))?;
     let mut fds = vec![OwnedFd::from(listener)];
     fds.extend(token(uds.token_file.as_deref())?);
-    let kind = ListenerKind::GrpcUnix { access: uds.access, token: uds.token_file.is_some() };
+    let (access, token, allow) = (uds.access, uds.token_file.is_some(), uds.allow.clone());
+    let kind = ListenerKind::GrpcUnix { access, token, allow };
     Ok((ControlListener { kind, address: uds.path.display().to_string(), fds }, file))
 }
 

@@ -50,6 +50,16 @@ pub(crate) enum Mode {
     User,
 }
 
+impl Mode {
+    /// The group of the service account, for files that its members may use; `None` where there is none of its own.
+    pub(crate) fn service_group(&self) -> Option<Gid> {
+        match self {
+            Mode::Root { gid, .. } if gid.as_raw() != NOBODY => Some(*gid),
+            Mode::Root { .. } | Mode::User => None,
+        }
+    }
+}
+
 /// Why the daemon must not start like this.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrivilegeError {

@@ -99,7 +99,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
     let config = &loaded.config;
     let mode = privileges::prepare(&config.global)?;
     let sockets = Sockets::open(config)?;
-    let listeners = ControlListeners::open(&config.telemetry)?;
+    let listeners = ControlListeners::open(&config.telemetry, mode.service_group())?;
     let marker = Marker::new(&config.global.runtime_state_dir);
     let restarted = marker.take(SystemTime::now());
     let plan = Plan::new(config, Generation(1), restarted.as_ref())?;

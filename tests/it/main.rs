@@ -1,5 +1,6 @@
 //! End-to-end tests: the daemon among real BGP daemons, in network namespaces.
 
+mod access;
 mod add_path;
 mod apply;
 mod communities;

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use lab::{Error, Host, Lab, Neighbor, Result, Rustbgpd, Speaker, binary, engine_threads, is_running, wait};
+use lab::{Error, Lab, Neighbor, Result, Rustbgpd, Speaker, engine_threads, is_running, wait};
+
+use crate::access::programs_for_all;
 
 const ENGINES: [&str; 3] = ["session", "rde", "control"];
 
@@ -139,13 +141,6 @@ fn all_die_with_the_parent() -> Result<()> {
         assert_eq!(speaker.farewell(3)?, None, "nobody is left to say anything");
         Ok(())
     })
-}
-
-/// A folder in which anyone may find the programs.
-fn programs_for_all(host: &Host) -> Result<String> {
-    let folder = binary("rustbgpd")?.parent().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-    host.sh("mkdir /run/lab/bin; mount --bind \"$1\" /run/lab/bin", &[&folder])?;
-    Ok("/run/lab/bin".into())
 }
 
 #[test]

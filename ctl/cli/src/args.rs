@@ -20,12 +20,21 @@ pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
 #[derive(Debug, Parser)]
 #[command(name = "rustbgpctl", version, about, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// Where the daemon listens: unix:///path or http://host:port
+    /// Where the daemon listens: unix:///path, http://host:port or https://host:port
     #[arg(short = 's', long, global = true, value_name = "ADDR", env = "RUSTBGPD_ADDR", default_value = DEFAULT_ADDR)]
     pub(crate) addr: String,
     /// File that holds the bearer token
     #[arg(long, global = true, value_name = "FILE", env = "RUSTBGPD_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// With https://: file with the certificates of who signed the daemon's, in PEM
+    #[arg(long, global = true, value_name = "FILE", env = "RUSTBGPD_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// With https://: file with a certificate to show to the daemon, in PEM
+    #[arg(long, global = true, value_name = "FILE", env = "RUSTBGPD_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of --tls-cert, in PEM
+    #[arg(long, global = true, value_name = "FILE", env = "RUSTBGPD_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Print JSON
     #[arg(short, long, global = true)]
     pub(crate) json: bool,

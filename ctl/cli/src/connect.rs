@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use crate::args::Args;
@@ -47,19 +47,42 @@ pub(crate) async fn connect(args: &Args) -> Result<Connection, CliError> {
         if let Some(path) = address.strip_prefix("unix://").or_else(|| address.strip_prefix("unix:")) {
             unix(path.to_owned()).await
         } else if address.starts_with("http://") {
-            let endpoint = Endpoint::from_shared(address.to_owned())
-                .map_err(|e| CliError::Usage(format!("{address:?} is not an address: {e}")))?;
-            endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await
+            endpoint(address)?.connect().await
+        } else if address.starts_with("https://") {
+            let tls = tls(args)?;
+            match endpoint(address)?.tls_config(tls) {
+                Ok(endpoint) => endpoint.connect().await,
+                Err(error) => Err(error),
+            }
         } else {
-            let why = if address.starts_with("https://") {
-                "TLS is not available in this version"
-            } else {
-                "it must be unix:///path or http://host:port"
-            };
+            let why = "it must be unix:///path, http://host:port or https://host:port";
             return Err(CliError::Usage(format!("--addr {address:?}: {why}")));
         };
     let channel = channel.map_err(|e| error::connect(address, &e))?;
     Ok(InterceptedService::new(channel, token))
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, CliError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|e| CliError::Usage(format!("{address:?} is not an address: {e}")))?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT))
+}
+
+/// Whom to trust, and what to show.
+fn tls(args: &Args) -> Result<ClientTlsConfig, CliError> {
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| CliError::File { path: path.to_owned(), error });
+    let Some(ca) = &args.tls_ca else {
+        let why =
+            "https:// needs to know who signed the daemon's certificate: --tls-ca FILE, or RUSTBGPD_TLS_CA";
+        return Err(CliError::Usage(why.to_owned()));
+    };
+    let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
+    match (&args.tls_cert, &args.tls_key) {
+        (None, None) => Ok(config),
+        (Some(cert), Some(key)) => Ok(config.identity(Identity::from_pem(read(cert)?, read(key)?))),
+        _ => Err(CliError::Usage("--tls-cert and --tls-key belong together".to_owned())),
+    }
 }
 
 async fn unix(path: String) -> Result<Channel, tonic::transport::Error> {

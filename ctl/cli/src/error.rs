@@ -51,7 +51,8 @@ fn describe(status: &Status) -> String {
             "\nGive the file that holds the token: --token-file FILE, or RUSTBGPD_TOKEN_FILE."
         }
         Code::Unknown | Code::Unavailable if broken(status) => {
-            "\nThe connection broke. Is rustbgpd still running? (systemctl status rustbgpd)"
+            "\nThe connection broke. Is rustbgpd still running (systemctl status rustbgpd)? Or does its gRPC socket not \
+             let in your user (allow_uids, allow_gids; the log says so), or its TLS not without a certificate (--tls-cert)?"
         }
         Code::Unimplemented if status.message().is_empty() => {
             "\nThe daemon does not know this request: is it of the same version as rustbgpctl?"

@@ -15,21 +15,37 @@ use tonic::codegen::Service;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tower::Layer;
 
+use crate::connection::Admission;
+use crate::methods;
+
 /// The longest token that is read from a file, in octets.
 const MAX_TOKEN: u64 = 64 * 1024;
+
+/// Reads a file that the parent has handed over.
+///
+/// # Errors
+/// Where it can't be read or is longer than `most`.
+pub(crate) fn read_file(fd: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::from(fd);
+    // Another control engine may have read it before.
+    file.rewind()?;
+    let mut octets = Vec::new();
+    file.take(most + 1).read_to_end(&mut octets)?;
+    if octets.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a file of a listener is too long"));
+    }
+    Ok(octets)
+}
 
 /// Reads a bearer token from its file.
 ///
 /// # Errors
 /// Where it can't be read, is empty or absurdly long.
 pub(crate) fn read_token(fd: OwnedFd) -> io::Result<Token> {
-    let mut file = File::from(fd);
-    file.rewind()?;
-    let mut octets = Vec::new();
-    file.take(MAX_TOKEN + 1).read_to_end(&mut octets)?;
+    let octets = read_file(fd, MAX_TOKEN)?;
     let token = octets.trim_ascii();
-    if token.is_empty() || octets.len() as u64 > MAX_TOKEN {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the token file is empty or too long"));
+    if token.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the token file is empty"));
     }
     Ok(Token(token.into()))
 }
@@ -76,7 +92,7 @@ impl Gate {
                 Some(_) => {}
             }
         }
-        if self.access == Access::ReadOnly && !only_reads(path) {
+        if self.access == Access::ReadOnly && !methods::only_reads(path) {
             let method = path.rsplit('/').next().unwrap_or_default();
             return Err(Status::permission_denied(format!(
                 "{method} changes something, and this listener is read-only"
@@ -90,13 +106,6 @@ impl Gate {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
-}
-
-/// Whether the RPC of this path changes nothing. The API's names tell; what isn't known to read is taken
-/// to change something.
-fn only_reads(path: &str) -> bool {
-    let method = path.rsplit('/').next().unwrap_or_default();
-    ["Get", "List", "Explain", "Watch"].iter().any(|prefix| method.starts_with(prefix))
 }
 
 impl<S> Layer<S> for Gate {
@@ -128,7 +137,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.gate.check(request.uri().path(), request.headers()) {
-            Ok(()) => Either::Left(self.inner.call(request)),
+            Ok(()) => {
+                if let Some(admission) = request.extensions().get::<Admission>() {
+                    admission.grant();
+                }
+                Either::Left(self.inner.call(request))
+            }
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
         }
     }
@@ -144,36 +158,5 @@ mod tests {
         assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
         assert_eq!(bearer(b"Basic abc"), None);
         assert_eq!(bearer(b"Bear"), None);
-    }
-
-    #[test]
-    fn every_method_of_the_api_is_known_to_read_or_not() {
-        let proto = include_str!("../../../proto/grpc/rustbgpd.proto");
-        let changing = [
-            "Set",
-            "Add",
-            "Delete",
-            "Enable",
-            "Disable",
-            "Drain",
-            "SoftReset",
-            "Clear",
-            "Inject",
-            "Shutdown",
-            "Trigger",
-            "Apply",
-            "Confirm",
-            "Rollback",
-            // They read what a client sends, and files that it names.
-            "Check",
-            "Diff",
-        ];
-        let methods: Vec<&str> =
-            proto.lines().filter_map(|l| l.trim().strip_prefix("rpc ")?.split('(').next()).collect();
-        assert_eq!(methods.len(), 63);
-        for method in methods {
-            let path = format!("/rustbgpd.v1.Service/{method}");
-            assert_ne!(only_reads(&path), changing.iter().any(|c| method.starts_with(c)), "{method}");
-        }
     }
 }

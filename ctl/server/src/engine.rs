@@ -102,6 +102,11 @@ impl<Q: Ask> Engine<Q> {
         Arc::new(Engine { role, state: Mutex::new(state) })
     }
 
+    /// Whether it is there.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.lock().link.is_some()
+    }
+
     /// Its name in messages.
     pub(crate) fn name(&self) -> &'static str {
         self.role.name()

@@ -2,34 +2,33 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::Stream;
-use ipc::config::{Access, ListenerKind};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tonic::transport::Server;
-use tonic::transport::server::Connected;
+use ipc::config::{Access, ListenerKind, Tls};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::app::App;
 use crate::auth::{self, Gate};
-use crate::authority::Filter;
+use crate::connection::{Acceptor, Allowed};
 use crate::{metrics, services};
 
-/// Connections at a time on one listener. More wait to be accepted.
-const MAX_CONNECTIONS: usize = 512;
 /// Requests at a time on one connection.
 const MAX_STREAMS: u32 = 128;
-/// How often a silent client is asked whether it is still there.
+/// How often a silent client is asked whether it is still there, ...
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// ... and how long it has to answer.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// The longest header of a request, in octets.
+const MAX_HEADER: u32 = 16 * 1024;
+/// How long a client may take for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest certificate or key file, in octets.
+const MAX_PEM: u64 = 1024 * 1024;
 /// How long a client may take to send the header of an HTTP request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept, such as when there are no fds left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Becomes true when the process ends.
 pub(crate) type Ending = watch::Receiver<bool>;
@@ -47,16 +46,17 @@ pub(crate) async fn serve(
     let mut fds = fds.into_iter();
     let listener = fds.next().ok_or_else(|| io::Error::other("a listener without an fd"))?;
     match kind {
-        ListenerKind::GrpcUnix { access, .. } => {
-            let gate = gate(access, fds.next())?;
+        ListenerKind::GrpcUnix { access, token, allow } => {
+            let gate = gate(access, fds.by_ref().take(usize::from(token)).next())?;
             let listener = std::os::unix::net::UnixListener::from(listener);
             listener.set_nonblocking(true)?;
-            let accept = Acceptor::Unix(UnixListener::from_std(listener)?);
-            serve_grpc(app, gate, accept, ending).await
+            let accept = Acceptor::Unix(UnixListener::from_std(listener)?, Allowed::new(allow));
+            serve_grpc(app, gate, None, accept, ending).await
         }
-        ListenerKind::GrpcTcp { access, .. } => {
-            let gate = gate(access, fds.next())?;
-            serve_grpc(app, gate, tcp(listener)?, ending).await
+        ListenerKind::GrpcTcp { access, token, tls } => {
+            let gate = gate(access, fds.by_ref().take(usize::from(token)).next())?;
+            let tls = tls.map(|tls| tls_config(tls, fds)).transpose()?;
+            serve_grpc(app, gate, tls, tcp(listener)?, ending).await
         }
         ListenerKind::Metrics => serve_metrics(app, tcp(listener)?, ending).await,
     }
@@ -64,6 +64,17 @@ pub(crate) async fn serve(
 
 fn gate(access: Access, token: Option<OwnedFd>) -> io::Result<Gate> {
     Ok(Gate { access, token: token.map(auth::read_token).transpose()? })
+}
+
+/// What a listener shows of itself and wants to see of its clients, of files in PEM.
+fn tls_config(tls: Tls, mut files: impl Iterator<Item = OwnedFd>) -> io::Result<ServerTlsConfig> {
+    let mut file = || {
+        let fd = files.next().ok_or_else(|| io::Error::other("a file of TLS is missing"))?;
+        auth::read_file(fd, MAX_PEM)
+    };
+    let config =
+        ServerTlsConfig::new().identity(Identity::from_pem(file()?, file()?)).timeout(HANDSHAKE_TIMEOUT);
+    Ok(if tls.client_ca { config.client_ca_root(Certificate::from_pem(file()?)) } else { config })
 }
 
 fn tcp(fd: OwnedFd) -> io::Result<Acceptor> {
@@ -77,12 +88,25 @@ async fn end(mut ending: Ending) {
     let _ = ending.wait_for(|ending| *ending).await;
 }
 
-async fn serve_grpc(app: Arc<App>, gate: Gate, acceptor: Acceptor, ending: Ending) -> io::Result<()> {
-    Server::builder()
+async fn serve_grpc(
+    app: Arc<App>,
+    gate: Gate,
+    tls: Option<ServerTlsConfig>,
+    acceptor: Acceptor,
+    ending: Ending,
+) -> io::Result<()> {
+    let services = services::all(app).map_err(io::Error::other)?;
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls).map_err(io::Error::other)?;
+    }
+    server
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .http2_max_header_list_size(MAX_HEADER)
         .layer(gate)
-        .add_routes(services::all(app))
+        .add_routes(services)
         .serve_with_incoming_shutdown(acceptor.into_stream(), end(ending))
         .await
         .map_err(io::Error::other)
@@ -126,133 +150,4 @@ async fn answer(
         (StatusCode::NOT_FOUND, "text/plain", "the metrics are at /metrics\n".to_owned())
     };
     hyper::Response::builder().status(status).header(header::CONTENT_TYPE, kind).body(body)
-}
-
-/// A listening socket.
-#[derive(Debug)]
-enum Acceptor {
-    Unix(UnixListener),
-    Tcp(TcpListener),
-}
-
-impl Acceptor {
-    async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Acceptor::Unix(l) => Ok(Socket::Unix(l.accept().await?.0, Box::new(Filter::new()))),
-            Acceptor::Tcp(l) => {
-                let stream = l.accept().await?.0;
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }
-        }
-    }
-
-    /// Connections as they come, never more than [`MAX_CONNECTIONS`] at a time.
-    fn into_stream(self) -> impl Stream<Item = io::Result<Connection>> {
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        futures_util::stream::unfold((self, room), |(acceptor, room)| async move {
-            let permit = Arc::clone(&room).acquire_owned().await.ok()?;
-            loop {
-                match acceptor.accept().await {
-                    Ok(socket) => {
-                        let connection = Connection { socket, _permit: permit };
-                        return Some((Ok(connection), (acceptor, room)));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a client");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        })
-    }
-}
-
-/// A client's connection.
-#[derive(Debug)]
-struct Connection {
-    socket: Socket,
-    _permit: OwnedSemaphorePermit,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Unix(UnixStream, Box<Filter>),
-    Tcp(TcpStream),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Unix(stream, filter) => poll_read_filtered(Pin::new(stream), filter, cx, buf),
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-fn poll_read_filtered(
-    mut stream: Pin<&mut UnixStream>,
-    filter: &mut Filter,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    while !filter.is_ready() {
-        let mut space = [0; 8192];
-        let mut arrived = ReadBuf::new(&mut space);
-        ready!(stream.as_mut().poll_read(cx, &mut arrived))?;
-        if arrived.filled().is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        filter.push(arrived.filled());
-    }
-    filter.drain_into(buf);
-    Poll::Ready(Ok(()))
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Unix(stream, _) => Pin::new(stream).poll_write(cx, data),
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, data),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Unix(stream, _) => Pin::new(stream).poll_write_vectored(cx, data),
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, data),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Unix(stream, _) => Pin::new(stream).poll_flush(cx),
-            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
-            Socket::Unix(stream, _) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -6,14 +6,17 @@
 mod app;
 mod auth;
 mod authority;
+mod connection;
 mod convert;
 mod edits;
 mod engine;
 mod error;
 mod exposition;
 mod files;
+mod health;
 mod inject;
 mod listeners;
+mod methods;
 mod metrics;
 mod page;
 mod processes;

@@ -153,9 +153,15 @@ impl Control {
 
 fn log_listener(kind: &ListenerKind, address: &str) {
     match kind {
-        ListenerKind::GrpcUnix { access, token } | ListenerKind::GrpcTcp { access, token } => {
-            let read_only = *access == Access::ReadOnly;
-            tracing::info!(address, read_only, token, "serving gRPC");
+        ListenerKind::GrpcUnix { access, token, allow } => {
+            let (read_only, restricted) = (*access == Access::ReadOnly, !allow.is_everybody());
+            tracing::info!(address, read_only, token, restricted, "serving gRPC");
+        }
+        ListenerKind::GrpcTcp { access, token, tls } => {
+            let (read_only, client_certificates) =
+                (*access == Access::ReadOnly, tls.is_some_and(|tls| tls.client_ca));
+            let tls = tls.is_some();
+            tracing::info!(address, read_only, token, tls, client_certificates, "serving gRPC");
         }
         ListenerKind::Metrics => tracing::info!(address, "serving metrics"),
     }

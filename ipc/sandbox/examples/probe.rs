@@ -143,6 +143,9 @@ fn act(what: &str, parent: &OwnedFd) -> io::Result<()> {
         "ask for a TCP state" => {
             call(libc::SYS_getsockopt, [fd, libc::IPPROTO_TCP.into(), libc::TCP_INFO.into(), 0])
         }
+        "ask who is at the other end" => {
+            call(libc::SYS_getsockopt, [fd, libc::SOL_SOCKET.into(), libc::SO_PEERGROUPS.into(), 0])
+        }
         "attach a filter" => set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER),
         "map executable memory" => {
             let protection = libc::PROT_READ | libc::PROT_EXEC;

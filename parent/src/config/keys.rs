@@ -128,8 +128,8 @@ pub(super) const GRPC_UDS: &[Key] = &[
     now("group"),
     now("access_mode"),
     now("token_file"),
-    later("allow_uids"),
-    later("allow_gids"),
+    now("allow_uids"),
+    now("allow_gids"),
 ];
 
 /// `[global.telemetry.grpc_tcp]`.
@@ -138,9 +138,9 @@ pub(super) const GRPC_TCP: &[Key] = &[
     now("address"),
     now("access_mode"),
     now("token_file"),
-    later("tls_cert"),
-    later("tls_key"),
-    later("tls_client_ca"),
+    now("tls_cert"),
+    now("tls_key"),
+    now("tls_client_ca"),
 ];
 
 /// `[[neighbors]]`: what only a neighbor has; [`PEER`] holds the rest.

@@ -20,6 +20,7 @@ mod settings;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unused;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ use load::PolicyTests;
 pub(crate) use load::{from_text, tested_text, without_secrets};
 pub(crate) use schema::*;
 pub(crate) use secret::Secret;
+pub(crate) use telemetry::OWNER_AND_GROUP;
 
 /// A configuration that may be used.
 #[derive(Debug)]

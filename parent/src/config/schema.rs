@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use bgp::{FamilySet, RemovePrivateAs};
-use ipc::config::{Access, PeerRole};
+use ipc::config::{Access, AllowedPeers, PeerRole};
 use ipnet::IpNet;
 use policy::{Assignment, Definitions};
 
@@ -151,10 +151,10 @@ pub(crate) struct GrpcUds {
     pub access: Access,
     /// File that holds the bearer token, if clients need one.
     pub token_file: Option<PathBuf>,
-    /// Users whose processes may connect; empty together with `allow_gids` = any.
-    pub allow_uids: Vec<u32>,
-    /// Groups whose processes may connect; empty together with `allow_uids` = any.
-    pub allow_gids: Vec<u32>,
+    /// Whose processes may connect: `allow_uids`, `allow_gids`.
+    pub allow: AllowedPeers,
+    /// The file does not mention the socket: it is for the members of the service group, if there is one.
+    pub for_service_group: bool,
 }
 
 /// `[global.telemetry.grpc_tcp]`.
@@ -166,6 +166,19 @@ pub(crate) struct GrpcTcp {
     pub access: Access,
     /// File that holds the bearer token, if clients need one.
     pub token_file: Option<PathBuf>,
+    /// TLS; `None` = in clear text.
+    pub tls: Option<TlsFiles>,
+}
+
+/// TLS of a listener: files in PEM.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TlsFiles {
+    /// The listener's certificate and those between it and its root.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs the certificates that clients must have; `None` = they need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// One of `[[neighbors]]`, with what it inherits and all defaults.

@@ -1,22 +1,30 @@
 //! `[global.telemetry]`: logging, metrics, and the two listeners of the control API.
 //!
-//! A listener that asks for a protection which this version does not have is not opened: an open door in
-//! its place would be worse than none.
+//! Files that a listener needs are read here, to say what is wrong with them before anything is opened.
 
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ipc::config::Access;
+use ipc::config::{Access, AllowedPeers};
 use zeroize::Zeroizing;
 
 use super::keys;
 use super::reader::{Reader, Scope, Table};
-use super::schema::{GrpcTcp, GrpcUds, LogFormat, LogLevel, Telemetry};
+use super::schema::{GrpcTcp, GrpcUds, LogFormat, LogLevel, Telemetry, TlsFiles};
+use super::tls;
 
 /// The longest path that fits into a socket address, in octets.
 const MAX_SOCKET_PATH: usize = 107;
+
+/// Permissions of the socket unless the file says otherwise, ...
+const OWNER_ONLY: u32 = 0o600;
+/// ... and where it names a group.
+pub(crate) const OWNER_AND_GROUP: u32 = 0o660;
+
+/// The most users or groups in a list.
+const MAX_IDS: usize = 1000;
 
 /// The names of `log_level`, here and at neighbors.
 pub(super) const LOG_LEVELS: [(&str, LogLevel); 5] = [
@@ -87,12 +95,12 @@ fn no_listener<'s>(r: &mut Reader<'s>, t: Option<&Table<'s>>) {
 fn default_uds(state_dir: &Path) -> GrpcUds {
     GrpcUds {
         path: state_dir.join("grpc.sock"),
-        mode: 0o600,
+        mode: OWNER_ONLY,
         group: None,
         access: Access::ReadWrite,
         token_file: None,
-        allow_uids: Vec::new(),
-        allow_gids: Vec::new(),
+        allow: AllowedPeers::default(),
+        for_service_group: true,
     }
 }
 
@@ -103,27 +111,30 @@ fn grpc_uds<'s>(r: &mut Reader<'s>, t: &Table<'s>, state_dir: &Path) -> Option<G
     let path = r.keep("path", path, "must be an absolute path", |p| Path::new(p).is_absolute());
     let path = r.keep("path", path, "must be at most 107 octets long", |p| p.len() <= MAX_SOCKET_PATH);
     let mode = r.number_where(t, "mode", "must be at most 0o777", |m: u32| m <= 0o777);
-    let uids = r.numbers(t, "allow_uids", "must be a user id", |_| true);
-    let gids = r.numbers(t, "allow_gids", "must be a group id", |_| true);
-    let default = default_uds(state_dir);
-    let uds = GrpcUds {
-        path: path.map_or(default.path, |p| p.value.into()),
-        mode: mode.map_or(default.mode, |m| m.value),
-        group: super::global::group(r, t, "group"),
+    let group = super::global::group(r, t, "group");
+    let mode = mode.map_or(if group.is_some() { OWNER_AND_GROUP } else { OWNER_ONLY }, |m| m.value);
+    Some(GrpcUds {
+        path: path.map_or(default_uds(state_dir).path, |p| p.value.into()),
+        mode,
+        group,
         access: access(r, t),
         token_file: token_file(r, t),
-        allow_uids: uids.map_or_else(Vec::new, |l| l.value),
-        allow_gids: gids.map_or_else(Vec::new, |l| l.value),
-    };
-    if uds.allow_uids.is_empty() && uds.allow_gids.is_empty() {
-        return Some(uds);
-    }
-    r.warnings.push(
-        "gRPC Unix listener not opened: it is restricted by allow_uids or allow_gids, which this version \
-         cannot check; restrict it by mode and group"
-            .to_owned(),
-    );
-    None
+        allow: AllowedPeers { uids: ids(r, t, "allow_uids", "user"), gids: ids(r, t, "allow_gids", "group") },
+        for_service_group: false,
+    })
+}
+
+/// A list of users or groups. An empty one would let nobody in, or everybody: it is refused.
+fn ids<'s>(r: &mut Reader<'s>, t: &Table<'s>, key: &str, what: &str) -> Vec<u32> {
+    let before = r.problems.len();
+    let ids = r.numbers(t, key, &format!("must be a {what} id"), |_| true);
+    let ids = ids.filter(|_| r.problems.len() == before);
+    let ids = r.keep(key, ids, "must not be empty: leave the key out to allow everybody", |l| !l.is_empty());
+    // -1 is nobody's id.
+    let rule = format!("must be {what} ids");
+    let ids = r.keep(key, ids, &rule, |l| !l.contains(&u32::MAX));
+    let rule = format!("must be at most {MAX_IDS} {what} ids");
+    r.keep(key, ids, &rule, |l| l.len() <= MAX_IDS).map_or_else(Vec::new, |l| l.value)
 }
 
 fn grpc_tcp<'s>(r: &mut Reader<'s>, t: &Table<'s>, enabled: bool) -> Option<GrpcTcp> {
@@ -135,14 +146,8 @@ fn grpc_tcp<'s>(r: &mut Reader<'s>, t: &Table<'s>, enabled: bool) -> Option<Grpc
     let address = socket_addr(r, t, "address");
     let access = access(r, t);
     let token_file = token_file(r, t);
-    let tls = ["tls_cert", "tls_key", "tls_client_ca"].map(|key| r.text(t, key).is_some());
-    let tcp = GrpcTcp { address: address?, access, token_file };
-    if tls.contains(&true) {
-        r.warnings.push(
-            "gRPC TCP listener not opened: it is to use TLS, which this version does not have".to_owned(),
-        );
-        return None;
-    }
+    let tls = tls::read(r, t);
+    let tcp = GrpcTcp { address: address?, access, token_file, tls };
     if enabled && !tcp.address.ip().to_canonical().is_loopback() {
         r.warnings.push(exposed(&tcp));
     }
@@ -152,14 +157,18 @@ fn grpc_tcp<'s>(r: &mut Reader<'s>, t: &Table<'s>, enabled: bool) -> Option<Grpc
 /// The warning about a control API that others than this machine reach.
 fn exposed(tcp: &GrpcTcp) -> String {
     let what = format!("gRPC TCP listener bound to a non-loopback address: {}", tcp.address);
-    match (&tcp.token_file, tcp.access) {
-        (Some(_), _) => format!("{what}, and the token crosses the network in clear text"),
-        (None, Access::ReadOnly) => {
-            format!("{what}, with neither token nor TLS: whoever reaches it reads everything")
+    let can = match tcp.access {
+        Access::ReadOnly => "reads everything",
+        Access::ReadWrite => "controls this daemon",
+    };
+    match (&tcp.token_file, &tcp.tls) {
+        // Who has no certificate gets no further than the handshake, who has no token no further than an error.
+        (_, Some(TlsFiles { client_ca: Some(_), .. })) | (Some(_), Some(_)) => what,
+        (None, Some(_)) => {
+            format!("{what}, with TLS but neither token nor client certificates: whoever reaches it {can}")
         }
-        (None, Access::ReadWrite) => {
-            format!("{what}, with neither token nor TLS: whoever reaches it controls this daemon")
-        }
+        (Some(_), None) => format!("{what}, and the token crosses the network in clear text"),
+        (None, None) => format!("{what}, with neither token nor TLS: whoever reaches it {can}"),
     }
 }
 

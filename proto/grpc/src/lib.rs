@@ -14,3 +14,6 @@ pub mod v1 {
 
     tonic::include_proto!("rustbgpd.v1");
 }
+
+/// `rustbgpd.proto` as a `google.protobuf.FileDescriptorSet`: what server reflection tells.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -27,8 +27,12 @@ fn wrong_usage_is_status_2() {
         (&["rib", "received"], "<ADDR>"),
         (&["config", "apply"], "<FILE>"),
         (&["config", "apply", "c.toml", "--confirm", "0"], "0 is not in 1..=86400"),
-        (&["-s", "localhost:50051", "global"], "unix:///path or http://host:port"),
-        (&["-s", "https://localhost:50051", "global"], "TLS is not available"),
+        (&["-s", "localhost:50051", "global"], "unix:///path, http://host:port or https://host:port"),
+        (&["-s", "https://localhost:50051", "global"], "--tls-ca FILE"),
+        (
+            &["-s", "https://localhost:50051", "--tls-ca", "/dev/null", "--tls-cert", "/dev/null", "global"],
+            "belong together",
+        ),
     ] {
         let message = daemon.fails(2, args);
         assert!(message.contains(says), "{args:?}: {message}");

@@ -22,19 +22,33 @@ use grpc::v1::peer_group_service_server::PeerGroupServiceServer;
 use grpc::v1::policy_service_server::PolicyServiceServer;
 use grpc::v1::rib_service_server::RibServiceServer;
 use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
 
 use crate::app::App;
+use crate::health::Healthy;
 
-/// All services.
-pub(crate) fn all(app: Arc<App>) -> Routes {
-    Routes::new(GlobalServiceServer::new(global::Global(Arc::clone(&app))))
+/// All services, those of gRPC itself included: health, and reflection in both of its versions.
+///
+/// # Errors
+/// Where the descriptors of the API do not make sense.
+pub(crate) fn all(app: Arc<App>) -> Result<Routes, tonic_reflection::server::Error> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(grpc::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(GlobalServiceServer::new(global::Global(Arc::clone(&app))))
         .add_service(NeighborServiceServer::new(neighbor::Neighbor(Arc::clone(&app))))
         .add_service(PolicyServiceServer::new(policy::Policy(Arc::clone(&app))))
         .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup))
         .add_service(RibServiceServer::new(rib::Rib(Arc::clone(&app))))
         .add_service(InjectionServiceServer::new(injection::Injection(Arc::clone(&app))))
         .add_service(config::limited(ConfigServiceServer::new(config::Config(Arc::clone(&app)))))
-        .add_service(ControlServiceServer::new(control::Control(app)))
+        .add_service(ControlServiceServer::new(control::Control(Arc::clone(&app))))
+        .add_service(HealthServer::new(Healthy(app)))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes)
 }
 
 /// A service none of whose RPCs this version implements: each answers UNIMPLEMENTED and its name.

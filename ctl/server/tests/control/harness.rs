@@ -13,7 +13,8 @@ use bgp::{BgpRole, Family, FamilySet, NextHop, Verdict};
 use hyper_util::rt::TokioIo;
 use ipc::channel::{Link, Sender, pair};
 use ipc::config::{
-    Access, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PeerRole, PrefixLimits, Speaker,
+    Access, AllowedPeers, ControlGlobal, ControlPeer, ListenerKind, OverLimit, PeerRole, PrefixLimits,
+    Speaker, Tls,
 };
 use ipc::control_rde::{
     ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
@@ -62,6 +63,11 @@ pub(crate) struct World {
 }
 
 pub(crate) type Shared = Arc<Mutex<World>>;
+
+/// A certificate or key of the tests.
+pub(crate) fn tls_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/tls").join(name)
+}
 
 pub(crate) struct Control {
     child: Option<Child>,
@@ -373,9 +379,14 @@ impl Control {
     }
 
     pub(crate) async fn listen_unix(&self, name: &str, access: Access) -> PathBuf {
+        self.listen_unix_for(name, access, AllowedPeers::default()).await
+    }
+
+    /// A Unix socket for some processes.
+    pub(crate) async fn listen_unix_for(&self, name: &str, access: Access, allow: AllowedPeers) -> PathBuf {
         let path = self.dir.path().join(name);
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let kind = ListenerKind::GrpcUnix { access, token: false };
+        let kind = ListenerKind::GrpcUnix { access, token: false, allow };
         let message = ParentToControl::Listener { kind, address: path.display().to_string() };
         self.parent.send_with_fds(&message, &[listener.as_fd()]).await.unwrap();
         path
@@ -396,6 +407,20 @@ impl Control {
             }
         }
         address
+    }
+
+    /// A TCP listener with TLS, of the tests' own certificate. The port to connect to.
+    pub(crate) async fn listen_tls(&self, client_ca: bool) -> u16 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let kind =
+            ListenerKind::GrpcTcp { access: Access::ReadWrite, token: false, tls: Some(Tls { client_ca }) };
+        let names = ["server.pem", "server.key", "ca.pem"];
+        let files: Vec<File> = names.iter().map(|name| File::open(tls_file(name)).unwrap()).collect();
+        let fds: Vec<_> = std::iter::once(listener.as_fd()).chain(files.iter().map(AsFd::as_fd)).collect();
+        let message = ParentToControl::Listener { kind: kind.clone(), address: address.to_string() };
+        self.parent.send_with_fds(&message, &fds[..kind.fd_count()]).await.unwrap();
+        address.port()
     }
 
     /// Waits until the played processes have seen something.

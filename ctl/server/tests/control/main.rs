@@ -5,6 +5,7 @@
 mod harness;
 
 mod access;
+mod doors;
 mod edits;
 mod files;
 mod injection;

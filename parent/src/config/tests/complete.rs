@@ -7,7 +7,7 @@ use ipc::config::{Access, PeerRole};
 
 use super::super::keys::TABLES;
 use super::super::*;
-use super::{SHORTEST, accepted, warnings};
+use super::{SHORTEST, TLS, accepted, warnings};
 
 const COMPLETE: &str = include_str!("complete.toml");
 
@@ -15,7 +15,8 @@ const COMPLETE: &str = include_str!("complete.toml");
 fn complete() -> (String, tempfile::NamedTempFile) {
     let mut token = tempfile::NamedTempFile::new().unwrap();
     token.write_all(b"token\n").unwrap();
-    (COMPLETE.replace("@TOKEN@", token.path().to_str().unwrap()), token)
+    let text = COMPLETE.replace("@TOKEN@", token.path().to_str().unwrap()).replace("@TLS@", TLS);
+    (text, token)
 }
 
 #[test]
@@ -119,9 +120,19 @@ fn which_control_listeners_are_on() {
     assert_eq!(on(&format!("{tcp}{uds}")), (true, true));
     assert_eq!(on(&format!("{tcp}{uds}enabled = false\n")), (false, true));
     assert_eq!(on(&format!("{tcp}enabled = false\n{uds}")), (true, false));
-    // Protection that is asked for and not there yet: closed, not open without it.
-    assert_eq!(on(&format!("{tcp}tls_cert = \"/c\"\ntls_key = \"/k\"\n{uds}")), (true, false));
-    assert_eq!(on(&format!("{tcp}{uds}allow_uids = [0]\n")), (false, true));
+}
+
+#[test]
+fn the_socket_is_for_its_owner_unless_the_file_names_a_group_or_does_not_mention_it() {
+    let uds = |tables: &str| {
+        let uds = accepted(&format!("{SHORTEST}{tables}")).telemetry.grpc_uds.unwrap();
+        (uds.mode, uds.for_service_group)
+    };
+    assert_eq!(uds(""), (0o600, true));
+    assert_eq!(uds("[global.telemetry.grpc_uds]\n"), (0o600, false));
+    assert_eq!(uds("[global.telemetry.grpc_uds]\ngroup = \"root\"\n"), (0o660, false));
+    assert_eq!(uds("[global.telemetry.grpc_uds]\ngroup = \"root\"\nmode = 0o600\n"), (0o600, false));
+    assert_eq!(uds("[global.telemetry.grpc_uds]\nmode = 0o666\n"), (0o666, false));
 }
 
 #[test]
@@ -144,6 +155,13 @@ fn an_exposed_control_api_is_warned_of() {
     assert!(empty[0].ends_with("must not be empty"), "{empty:?}");
     token.write_all(b"token\n").unwrap();
     assert_eq!(tcp("0.0.0.0:1", &path), [format!("{what}, and the token crosses the network in clear text")]);
+    let tls = format!("tls_cert = \"{TLS}/server.pem\"\ntls_key = \"{TLS}/server.key\"");
+    let neither =
+        "with TLS but neither token nor client certificates: whoever reaches it controls this daemon";
+    assert_eq!(tcp("0.0.0.0:1", &tls), [format!("{what}, {neither}")]);
+    for more in [path, format!("tls_client_ca = \"{TLS}/ca.pem\"")] {
+        assert_eq!(tcp("0.0.0.0:1", &format!("{tls}\n{more}")), [what]);
+    }
 }
 
 /// One warning names what has no effect, by table and neighbor.
@@ -151,14 +169,14 @@ fn an_exposed_control_api_is_warned_of() {
 fn settings_without_effect_are_named_once() {
     let (text, _token) = complete();
     let warnings = warnings(&text);
-    assert_eq!(warnings.len(), 5, "{warnings:#?}");
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
     assert!(
-        warnings[2].starts_with("remove_private_as has no effect on the neighbor 10.0.0.2: "),
+        warnings[1].starts_with("remove_private_as has no effect on the neighbor 10.0.0.2: "),
         "{warnings:#?}"
     );
     let long_lived = "llgr_stale_time has no effect on the neighbor 10.0.0.2: graceful_restart is off";
-    assert_eq!(warnings[3], long_lived);
-    let named = warnings[4].strip_prefix("these settings have no effect in this version: ").unwrap();
+    assert_eq!(warnings[2], long_lived);
+    let named = warnings[3].strip_prefix("these settings have no effect in this version: ").unwrap();
     let named: Vec<&str> = named.split(", ").collect();
     for name in ["rpki", "bmp", "mrt", "dynamic_neighbors"] {
         assert!(named.contains(&name), "{name}: {named:#?}");

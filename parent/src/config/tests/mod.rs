@@ -22,6 +22,9 @@ const PATH: &str = "/etc/rustbgpd/config.toml";
 const SHORTEST: &str =
     "[global]\nasn = 65001\nrouter_id = \"10.0.0.1\"\nlisten_port = 179\n[global.telemetry]\n";
 
+/// The folder of the tests' certificates and keys.
+const TLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls");
+
 fn load_text(text: &str) -> Result<Loaded, super::Diagnostics> {
     read_text(Path::new(PATH), text, PolicyTests::Run)
 }

@@ -1,6 +1,6 @@
 //! One case for each rule of `[global]` and its tables: what is written, and what is said of it.
 
-use super::{SHORTEST, accepted, errors};
+use super::{SHORTEST, TLS, accepted, errors};
 
 /// `[global]` with these lines, from line 2.
 fn global(lines: &str) -> String {
@@ -230,6 +230,52 @@ fn telemetry_rules() {
             ),
         ],
     );
+    table(
+        after_shortest,
+        &[
+            (
+                "[global.telemetry.grpc_uds]\nallow_uids = []",
+                &["7:14 invalid allow_uids: must not be empty: leave the key out to allow everybody"],
+            ),
+            (
+                "[global.telemetry.grpc_uds]\nallow_gids = [4294967295]",
+                &["7:14 invalid allow_gids: must be group ids"],
+            ),
+        ],
+    );
     let long = format!("[global.telemetry.grpc_uds]\npath = \"/{}\"", "x".repeat(107));
     assert_eq!(errors(&after_shortest(&long)), ["7:8 invalid path: must be at most 107 octets long"]);
+}
+
+#[test]
+fn tls_rules() {
+    let said = |lines: &str| {
+        let head = "[global.telemetry.grpc_tcp]\naddress = \"[::1]:50051\"\n";
+        errors(&after_shortest(&format!("{head}{}", lines.replace("TLS", TLS)))).join("\n")
+    };
+    let pair = "tls_cert = \"TLS/server.pem\"\ntls_key = \"TLS/server.key\"\n";
+    accepted(&after_shortest(
+        &format!("[global.telemetry.grpc_tcp]\naddress = \"[::1]:50051\"\n{pair}").replace("TLS", TLS),
+    ));
+    for half in
+        ["tls_cert = \"TLS/server.pem\"", "tls_key = \"TLS/server.key\"", "tls_client_ca = \"TLS/ca.pem\""]
+    {
+        assert!(said(half).starts_with("8:"), "{half}");
+        assert!(said(half).ends_with("tls_cert and tls_key belong together, and tls_client_ca needs both"));
+    }
+    for (lines, place, says) in [
+        ("tls_cert = \"/no/such\"\ntls_key = \"TLS/server.key\"", "8:12", "cannot read it: No such file"),
+        ("tls_cert = \"TLS\"\ntls_key = \"TLS/server.key\"", "8:12", "must be a regular file"),
+        ("tls_cert = \"TLS/make.sh\"\ntls_key = \"TLS/server.key\"", "8:12", "must hold certificates in PEM"),
+        ("tls_cert = \"TLS/server.pem\"\ntls_key = \"TLS/ca.pem\"", "9:11", "must hold a private key in PEM"),
+        (
+            "tls_cert = \"TLS/server.pem\"\ntls_key = \"TLS/client.key\"",
+            "9:11",
+            "is not the key of the first certificate in tls_cert",
+        ),
+        (&format!("{pair}tls_client_ca = \"TLS/server.key\""), "10:17", "must hold certificates in PEM"),
+    ] {
+        let said = said(lines);
+        assert!(said.starts_with(place) && said.contains(says), "{lines}\n{said}");
+    }
 }
