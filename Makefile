@@ -5,13 +5,14 @@
 # make bench-full    DAEMONS in all scenarios, REPETITIONS times; writes docs/BENCHMARKS.md (as root)
 # make bench-report  docs/BENCHMARKS.md from the runs recorded in FILE
 # make bench-parts   what the parts of the tables cost
-# make docs    docs/METRICS.md from the code
+# make docs    docs/METRICS.md and docs/CLI.md from the code
+# make picture docs/top.svg, a picture of rustbgpctl top
 # make fuzz    every fuzz target for FUZZ_SECONDS
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench bench-full bench-report bench-parts fuzz
+.PHONY: help run test lint docs picture bench bench-full bench-report bench-parts fuzz
 
 BINARIES := -p rustbgpd -p rustbgpd-session -p rustbgpd-rde -p rustbgpd-control -p rustbgpctl
 NEXTEST := 0.9
@@ -50,6 +51,12 @@ lint:
 
 docs:
 	RUSTBGPD_WRITE_DOCS=1 cargo test -p rustbgpd-control --bin rustbgpd-control metrics::catalogue
+	RUSTBGPD_WRITE_DOCS=1 cargo test -p rustbgpctl --test cli document
+
+# docs/top.svg: the demo, watched by rustbgpctl top (needs tmux)
+picture:
+	cargo build --release $(BINARIES)
+	tests/demo/picture.sh target/release
 
 bench:
 	cargo build --release $(BINARIES) -p bgpbench

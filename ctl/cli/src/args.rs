@@ -5,7 +5,9 @@ mod config;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
@@ -18,7 +20,7 @@ pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
 
 /// Control and watch a running rustbgpd.
 #[derive(Debug, Parser)]
-#[command(name = "rustbgpctl", version, about, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "rustbgpctl", version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
     /// Where the daemon listens: unix:///path, http://host:port or https://host:port
     #[arg(short = 's', long, global = true, value_name = "ADDR", env = "RUSTBGPD_ADDR", default_value = DEFAULT_ADDR)]
@@ -65,6 +67,14 @@ pub(crate) enum Command {
     Metrics,
     /// Show the daemon's processes: how long they live, what they use
     Processes,
+    /// Follow sessions, rates, processes and events on the whole terminal; h shows the keys
+    Top {
+        /// How often the daemon is asked
+        #[arg(short, long, value_name = "SECONDS", default_value = "2", value_parser = parse::interval)]
+        interval: Duration,
+    },
+    /// Write a dump of the tables now (MRT, RFC 6396)
+    MrtDump,
     /// End all sessions and the daemon
     Shutdown {
         /// What to tell the peers (RFC 9003)
@@ -83,6 +93,28 @@ pub(crate) enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
+}
+
+/// Words that people know from the manuals of BGP daemons, and what this one does not do yet.
+const NOT_YET: [(&str, &str); 3] = [
+    (
+        "flowspec",
+        "FlowSpec is not there yet: this version of rustbgpd neither takes, sends nor shows such routes",
+    ),
+    (
+        "rpki",
+        "RPKI is not there yet: this version of rustbgpd neither connects to caches nor validates routes",
+    ),
+    (
+        "bmp",
+        "BMP is not there yet: this version of rustbgpd neither connects to collectors nor reports to them",
+    ),
+];
+
+/// Why there is no such command, where that is no slip of the pen.
+pub(crate) fn not_yet(error: &clap::Error) -> Option<&'static str> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    NOT_YET.iter().find(|(name, _)| name == word).map(|(_, why)| *why)
 }
 
 /// A shell whose words can be completed.

@@ -41,6 +41,17 @@ pub(crate) enum CliError {
     Failed(String),
 }
 
+impl CliError {
+    /// What went wrong, in a line and without advice, for who tries again anyway.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            CliError::Connect { reason, .. } => reason.clone(),
+            CliError::Status(status) if broken(status) => "the connection broke".to_owned(),
+            other => other.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 fn describe(status: &Status) -> String {
     let message = match status.message() {
         "" => format!("{:?}", status.code()),

@@ -22,7 +22,16 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(e) => match args::not_yet(&e) {
+            Some(why) => {
+                eprintln!("rustbgpctl: {why}");
+                return ExitCode::from(FAILED);
+            }
+            None => e.exit(),
+        },
+    };
     let mut out = Out::new(args.json, args.no_color);
     let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {

@@ -1,5 +1,7 @@
 //! Values of the command line.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 
 use crate::output::text::WELL_KNOWN;
@@ -69,6 +71,14 @@ pub(crate) fn as_path(s: &str) -> Result<AsPath, String> {
         .map(AsPath)
 }
 
+/// Seconds from 0.1 to an hour.
+pub(crate) fn interval(s: &str) -> Result<Duration, String> {
+    let seconds = s.parse::<f64>().ok().filter(|n| (0.1..=3600.0).contains(n));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "must be seconds from 0.1 to 3600, such as 2".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +100,10 @@ mod tests {
         assert!(as_path("1 {2}").is_err());
         assert_eq!((origin("IGP"), origin("?"), origin("2")), (Ok(0), Ok(2), Ok(2)));
         assert!(origin("3").is_err());
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "-1", "3601", "nan", "inf", "x"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
         assert!(large_community("1:2:3").is_ok() && large_community("1:2").is_err());
     }
 }

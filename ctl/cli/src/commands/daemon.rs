@@ -2,7 +2,10 @@
 
 use grpc::v1::control_service_client::ControlServiceClient;
 use grpc::v1::global_service_client::GlobalServiceClient;
-use grpc::v1::{GetGlobalRequest, GetProcessesRequest, HealthRequest, MetricsRequest, ShutdownRequest};
+use grpc::v1::{
+    GetGlobalRequest, GetProcessesRequest, HealthRequest, MetricsRequest, ShutdownRequest,
+    TriggerMrtDumpRequest,
+};
 use serde_json::{Map, Value, json};
 
 use crate::connect::{Connection, MAX_ANSWER};
@@ -65,13 +68,13 @@ pub(super) async fn processes(connection: Connection, out: &mut Out) -> Result<(
     }
     let rows: Vec<Row> = processes.iter().map(process_row).collect();
     let columns = [
-        Column::left("PROCESS"),
+        Column::left("Process"),
         Column::right("PID"),
-        Column::right("UPTIME"),
-        Column::right("RESTARTS"),
+        Column::right("Uptime"),
+        Column::right("Restarts"),
         Column::right("CPU"),
-        Column::right("MEMORY"),
-        Column::right("THREADS"),
+        Column::right("Memory"),
+        Column::right("Threads"),
     ];
     Ok(Table::print(&columns, &rows, out)?)
 }
@@ -88,6 +91,16 @@ fn process_row(p: &grpc::v1::Process) -> Row {
         p.resident_bytes.map_or_else(unknown, text::octets).into(),
         p.threads.map_or_else(unknown, |n| n.to_string()).into(),
     ]
+}
+
+/// `mrt-dump`.
+pub(super) async fn mrt_dump(connection: Connection, out: &mut Out) -> Result<(), CliError> {
+    let answer = ControlServiceClient::new(connection).trigger_mrt_dump(TriggerMrtDumpRequest {}).await?;
+    let path = answer.into_inner().file_path;
+    if out.json {
+        return Ok(out.document(&json!({ "file_path": path }))?);
+    }
+    Ok(out.line(format!("the tables are written to {path}"))?)
 }
 
 /// `shutdown`.
@@ -120,7 +133,8 @@ fn samples(text: &str) -> Value {
     Value::Array(samples)
 }
 
-fn sample(line: &str) -> Option<(String, Map<String, Value>, Value)> {
+/// A line of metrics: name, labels, value.
+pub(super) fn sample(line: &str) -> Option<(String, Map<String, Value>, Value)> {
     let (series, value) = line.rsplit_once(' ')?;
     let value =
         value.parse::<u64>().map(Value::from).or_else(|_| value.parse::<f64>().map(Value::from)).ok()?;

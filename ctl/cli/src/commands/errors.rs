@@ -28,8 +28,12 @@ pub(super) fn print(errors: &GetNeighborErrorsResponse, out: &mut Out) -> Result
 }
 
 fn print_counts(counts: &[NeighborErrorCount], out: &mut Out) -> Result<(), CliError> {
-    let columns =
-        [Column::left("Kind"), Column::left("Attribute"), Column::left("Verdict"), Column::right("Count")];
+    let columns = [
+        Column::left("Kind").shrinking_to(20),
+        Column::left("Attribute"),
+        Column::left("Verdict"),
+        Column::right("Count"),
+    ];
     let row = |c: &NeighborErrorCount| -> Row {
         let attribute = match (c.attribute, c.attribute_name.as_str()) {
             (0, _) => "-".to_owned(),

@@ -11,6 +11,7 @@ mod neighbor_change;
 mod policy_chain;
 mod rib;
 mod routes;
+mod top;
 
 use crate::args::{Args, Command};
 use crate::connect::{self, Connection};
@@ -32,6 +33,11 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
     match &args.command {
         Command::Completions { shell } => return generate::completions(*shell, out),
         Command::Man { folder } => return generate::man(folder, out),
+        // It connects by itself, again and again.
+        Command::Top { interval } => {
+            let interval = *interval;
+            return top::run(args, interval, out).await;
+        }
         _ => {}
     }
     let connection: Connection = connect::connect(&args).await?;
@@ -42,7 +48,8 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::Metrics => daemon::metrics(connection, out).await,
         Command::Processes => daemon::processes(connection, out).await,
         // Done above.
-        Command::Completions { .. } | Command::Man { .. } => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } | Command::Top { .. } => Ok(()),
+        Command::MrtDump => daemon::mrt_dump(connection, out).await,
         Command::Shutdown { reason } => daemon::shutdown(connection, reason, out).await,
         Command::Neighbor(n) => neighbor::run(connection, n, out).await,
         Command::PolicyChain(c) => policy_chain::run(connection, c, out).await,

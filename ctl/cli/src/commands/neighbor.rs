@@ -86,7 +86,8 @@ async fn enable(
     Ok(out.done(&format!("neighbor {address} enabled"))?)
 }
 
-fn paint(n: &NeighborState) -> Paint {
+/// How well it does.
+pub(super) fn paint(n: &NeighborState) -> Paint {
     match n.state() {
         _ if n.disabled || n.over_prefix_limit => Paint::Red,
         _ if n.draining => Paint::Yellow,
@@ -96,14 +97,16 @@ fn paint(n: &NeighborState) -> Paint {
     }
 }
 
-fn state(n: &NeighborState) -> String {
+/// The state of its session, and what there is to know about that.
+pub(super) fn state(n: &NeighborState) -> String {
     let state = text::state(n.state());
     let notes = [(n.disabled, "disabled"), (n.over_prefix_limit, "prefix limit"), (n.draining, "draining")];
     let notes: Vec<&str> = notes.into_iter().filter(|(on, _)| *on).map(|(_, note)| note).collect();
     if notes.is_empty() { state.to_owned() } else { format!("{state} ({})", notes.join(", ")) }
 }
 
-fn uptime(n: &NeighborState) -> String {
+/// How long it is Established.
+pub(super) fn uptime(n: &NeighborState) -> String {
     match n.state() {
         SessionState::Established => text::duration(n.uptime_seconds),
         _ => "-".to_owned(),
@@ -123,9 +126,9 @@ fn print_all(neighbors: &[NeighborState], out: &mut Out) -> Result<(), CliError>
         return Ok(out.line("no neighbors are configured")?);
     }
     let columns = [
-        Column::left("Neighbor"),
+        Column::left("Neighbor").shrinking_to(22),
         Column::right("AS"),
-        Column::left("State"),
+        Column::left("State").shrinking_to(13),
         Column::right("Uptime"),
         Column::right("Received"),
         Column::right("Sent"),
@@ -149,7 +152,8 @@ fn print_all(neighbors: &[NeighborState], out: &mut Out) -> Result<(), CliError>
     Ok(Table::print(&columns, &rows, out)?)
 }
 
-fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
+/// Prints everything about one.
+pub(super) fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
     if out.json {
         return Ok(out.document(&json::neighbor(n))?);
     }
@@ -189,9 +193,20 @@ fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError> {
     Ok(())
 }
 
-/// A line, where there is something to say.
+/// A line, where there is something to say; more of them where one is too long for the terminal.
 fn field(out: &mut Out, name: &str, value: &str) -> io::Result<()> {
-    if value.is_empty() { Ok(()) } else { out.line(format!("  {:<22}{value}", format!("{name}:"))) }
+    const INDENT: usize = 24;
+    if value.is_empty() {
+        return Ok(());
+    }
+    // Colours have no width: what has one is short.
+    let room = out.width.filter(|_| !value.contains('\x1b')).map(|w| w.saturating_sub(INDENT));
+    let mut title = format!("  {:<22}", format!("{name}:"));
+    for line in text::wrapped(value, room) {
+        out.line(format!("{title}{line}"))?;
+        title = " ".repeat(INDENT);
+    }
+    Ok(())
 }
 
 fn print_config(c: &NeighborConfig, out: &mut Out) -> io::Result<()> {
@@ -274,7 +289,13 @@ fn capabilities(out: &mut Out, name: &str, list: &[String]) -> io::Result<()> {
         return Ok(());
     }
     out.line(format!("  {name}:"))?;
-    list.iter().try_for_each(|c| out.line(format!("    {c}")))
+    let room = out.width.map(|w| w.saturating_sub(6));
+    for capability in list {
+        for (i, line) in text::wrapped(capability, room).iter().enumerate() {
+            out.line(format!("    {}{line}", if i == 0 { "" } else { "  " }))?;
+        }
+    }
+    Ok(())
 }
 
 fn print_counters(n: &NeighborState, out: &mut Out) -> io::Result<()> {

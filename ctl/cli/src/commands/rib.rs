@@ -125,7 +125,7 @@ async fn summary(connection: Connection, out: &mut Out) -> Result<(), CliError> 
     Table::print(&columns, &rows, out)?;
     out.line("")?;
     let columns = [
-        Column::left("Neighbor"),
+        Column::left("Neighbor").shrinking_to(22),
         Column::left("Family"),
         Column::right("Received"),
         Column::right("Advertised"),

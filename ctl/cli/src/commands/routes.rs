@@ -122,12 +122,12 @@ impl<'a> Printer<'a> {
 // Least widths leave room for longer rows on later pages.
 const COLUMNS: [Column; 7] = [
     Column::left(" ").at_least(2),
-    Column::left("Prefix").at_least(18),
-    Column::left("Next hop").at_least(15),
-    Column::left("From").at_least(15),
+    Column::left("Prefix").at_least(18).shrinking_to(20),
+    Column::left("Next hop").at_least(15).shrinking_to(15),
+    Column::left("From").at_least(15).shrinking_to(15),
     Column::right("LocPref"),
-    Column::right("MED").at_least(6),
-    Column::left("AS path").shrinking(),
+    Column::right("MED").at_least(4),
+    Column::left("AS path").shrinking_to(11),
 ];
 
 fn prefix(route: &Route) -> String {
@@ -202,7 +202,11 @@ pub(super) fn attributes(route: &Route, indent: &str, out: &mut Out) -> io::Resu
         ("ASPA", route.aspa_state.clone()),
     ];
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        out.line(format!("{indent}{:<13}{value}", format!("{name}:")))?;
+        let room = out.width.map(|w| w.saturating_sub(indent.len() + 13));
+        for (i, line) in text::wrapped(value, room).iter().enumerate() {
+            let title = if i == 0 { format!("{name}:") } else { String::new() };
+            out.line(format!("{indent}{title:<13}{line}"))?;
+        }
     }
     Ok(())
 }

@@ -9,16 +9,43 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use serde_json::Value;
 
-/// Standard output.
+use crate::error::CliError;
+
+/// Standard output, or text that goes to the screen in another way.
 #[derive(Debug)]
 pub(crate) struct Out {
-    to: BufWriter<Stdout>,
+    to: To,
     /// JSON is wanted.
     pub(crate) json: bool,
-    /// Colours are welcome.
+    /// Colours are welcome, and it is a terminal.
     pub(crate) color: bool,
+    /// Colours are not welcome, whatever it is.
+    pub(crate) colors_unwelcome: bool,
     /// The terminal's width in columns; `None` where output goes elsewhere.
     pub(crate) width: Option<usize>,
+}
+
+/// Where it goes.
+#[derive(Debug)]
+enum To {
+    Stdout(BufWriter<Stdout>),
+    Memory(Vec<u8>),
+}
+
+impl Write for To {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            To::Stdout(to) => to.write(octets),
+            To::Memory(to) => to.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            To::Stdout(to) => to.flush(),
+            To::Memory(_) => Ok(()),
+        }
+    }
 }
 
 impl Out {
@@ -28,7 +55,20 @@ impl Out {
         let terminal = stdout.is_terminal();
         let unwelcome = no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let width = terminal.then(|| usize::from(console::Term::stdout().size().1).max(40));
-        Out { to: BufWriter::new(stdout), json, color: terminal && !unwelcome, width }
+        let to = To::Stdout(BufWriter::new(stdout));
+        Out { to, json, color: terminal && !unwelcome, colors_unwelcome: unwelcome, width }
+    }
+
+    /// What `print` prints, for lines of this width. What it printed before an error counts.
+    pub(crate) fn in_memory(width: usize, print: impl FnOnce(&mut Out) -> Result<(), CliError>) -> String {
+        let to = To::Memory(Vec::new());
+        let mut out = Out { to, json: false, color: false, colors_unwelcome: true, width: Some(width) };
+        // Memory takes everything.
+        let _ = print(&mut out);
+        match out.to {
+            To::Memory(text) => String::from_utf8_lossy(&text).into_owned(),
+            To::Stdout(_) => String::new(),
+        }
     }
 
     /// Prints a line.

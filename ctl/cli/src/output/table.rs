@@ -19,18 +19,19 @@ pub(crate) struct Column {
     title: &'static str,
     align: Align,
     least: usize,
-    shrinks: bool,
+    /// How far it may be cut.
+    shrinks_to: Option<usize>,
 }
 
 impl Column {
     /// A column of texts.
     pub(crate) const fn left(title: &'static str) -> Column {
-        Column { title, align: Align::Left, least: 0, shrinks: false }
+        Column { title, align: Align::Left, least: 0, shrinks_to: None }
     }
 
     /// A column of numbers.
     pub(crate) const fn right(title: &'static str) -> Column {
-        Column { title, align: Align::Right, least: 0, shrinks: false }
+        Column { title, align: Align::Right, least: 0, shrinks_to: None }
     }
 
     /// Never narrower than this, for rows that come later.
@@ -38,9 +39,14 @@ impl Column {
         Column { least, ..self }
     }
 
-    /// Is cut where the terminal is too narrow.
+    /// Is cut where the terminal is too narrow. Of several columns, the last one is cut first.
     pub(crate) const fn shrinking(self) -> Column {
-        Column { shrinks: true, ..self }
+        self.shrinking_to(8)
+    }
+
+    /// Is cut, but never shorter than this.
+    pub(crate) const fn shrinking_to(self, least: usize) -> Column {
+        Column { shrinks_to: Some(least), ..self }
     }
 }
 
@@ -99,11 +105,15 @@ pub(crate) type Row = Vec<Cell>;
 pub(crate) struct Table {
     columns: Vec<Column>,
     widths: Vec<usize>,
+    /// Blanks between columns.
+    gap: usize,
     /// Whether a cell of a shrinking column is cut to its width.
     cut: bool,
 }
 
+/// Blanks between columns, and where there is no room for them.
 const GAP: usize = 2;
+const SMALL_GAP: usize = 1;
 
 fn width(text: &str) -> usize {
     text.chars().count()
@@ -118,13 +128,24 @@ impl Table {
                 *w = (*w).max(width(&cell.text));
             }
         }
+        let mut gap = GAP;
         if let Some(terminal) = terminal {
-            let total = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
-            if let Some((w, c)) = widths.iter_mut().zip(columns).find(|(_, c)| c.shrinks) {
-                *w = w.saturating_sub(total.saturating_sub(terminal)).max(width(c.title)).max(8);
+            let least = |w: usize, c: &Column| c.shrinks_to.map_or(w, |l| w.min(l.max(width(c.title))));
+            let gaps = widths.len().saturating_sub(1);
+            // Texts at the end are cut first; before anything else is, the columns stand closer.
+            let end = widths.iter().zip(columns).rev().find(|(_, c)| c.shrinks_to.is_some());
+            let spare = end.map_or(0, |(w, c)| w - least(*w, c));
+            if widths.iter().sum::<usize>() + GAP * gaps > terminal + spare {
+                gap = SMALL_GAP;
+            }
+            let mut over = (widths.iter().sum::<usize>() + gap * gaps).saturating_sub(terminal);
+            for (w, c) in widths.iter_mut().zip(columns).rev() {
+                let cut = over.min(w.saturating_sub(least(*w, c)));
+                *w -= cut;
+                over -= cut;
             }
         }
-        Table { columns: columns.to_vec(), widths, cut: terminal.is_some() }
+        Table { columns: columns.to_vec(), widths, gap, cut: terminal.is_some() }
     }
 
     /// Prints the titles.
@@ -149,11 +170,14 @@ impl Table {
     fn line(&self, row: &Row, color: bool) -> String {
         let mut line = String::new();
         for (i, ((cell, column), &w)) in row.iter().zip(&self.columns).zip(&self.widths).enumerate() {
-            let text = if column.shrinks && self.cut { shortened(&cell.text, w) } else { cell.text.clone() };
+            let text = if column.shrinks_to.is_some() && self.cut {
+                shortened(&cell.text, w)
+            } else {
+                cell.text.clone()
+            };
             let padding = " ".repeat(w.saturating_sub(width(&text)));
             let painted = cell.paint.on(&text, color);
-            let gap = if i == 0 { "" } else { "  " };
-            line.push_str(gap);
+            line.push_str(&" ".repeat(if i == 0 { 0 } else { self.gap }));
             line.push_str(&match column.align {
                 Align::Left => painted + &padding,
                 Align::Right => padding + &painted,
@@ -190,5 +214,30 @@ mod tests {
         }
         assert!(narrow.line(&rows[0], false).contains("long…"), "{}", narrow.line(&rows[0], false));
         assert_eq!(narrow.line(&rows[1], false), "bbbbbb  short                      12345");
+    }
+
+    /// The last ones first, numbers never, and before an address is cut the columns stand closer.
+    #[test]
+    fn several_columns_give_way() {
+        let columns = [
+            Column::left("Address").shrinking_to(10),
+            Column::right("N"),
+            Column::left("Path").shrinking_to(6),
+        ];
+        let row = vec![Cell::from("2001:db8::1:2:3"), Cell::from(12345), Cell::from("65001 65002 65003")];
+        let lines: Vec<String> = [60, 31, 28, 24, 1]
+            .into_iter()
+            .map(|most| Table::fitting(&columns, std::slice::from_ref(&row), Some(most)).line(&row, false))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "2001:db8::1:2:3  12345  65001 65002 65003",
+                "2001:db8::1:2:3  12345  65001 …",
+                "2001:db8::1:2:3 12345 65001…",
+                "2001:db8::… 12345 65001…",
+                "2001:db8:… 12345 65001…",
+            ]
+        );
     }
 }

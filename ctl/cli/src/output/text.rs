@@ -159,6 +159,23 @@ pub(crate) fn time(ms: u64) -> String {
     format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{:02}.{:03}", left + 1, second % 60, ms % 1000)
 }
 
+/// A text in lines of so many characters at most, broken at blanks; a longer word stays whole.
+pub(crate) fn wrapped(text: &str, most: Option<usize>) -> Vec<String> {
+    let Some(most) = most else { return vec![text.to_owned()] };
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// What a list is in one cell.
 pub(crate) fn list<T>(items: &[T], f: impl Fn(&T) -> String) -> String {
     items.iter().map(f).collect::<Vec<_>>().join(" ")
@@ -180,6 +197,13 @@ mod tests {
         {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn texts_are_broken_at_blanks() {
+        assert_eq!(wrapped("a, bb, ccc, averylongword", None), ["a, bb, ccc, averylongword"]);
+        assert_eq!(wrapped("a, bb, ccc, averylongword", Some(7)), ["a, bb,", "ccc,", "averylongword"]);
+        assert_eq!(wrapped("", Some(7)), [""]);
     }
 
     #[test]

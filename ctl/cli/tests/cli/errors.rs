@@ -107,3 +107,29 @@ fn a_daemon_that_is_not_healthy_is_status_1() {
     daemon.world().health.healthy = true;
     assert!(daemon.ok(&["health"]).contains("Healthy:            yes"));
 }
+
+/// What people know from elsewhere, and what the daemon cannot do yet: not taken for a slip of the pen.
+#[test]
+fn what_is_not_there_yet_says_so() {
+    let daemon = Daemon::start();
+    for (args, says) in [
+        (&["flowspec"][..], "FlowSpec is not there yet"),
+        (
+            &["flowspec", "add", "-a", "ipv4_flowspec", "--match", "dest=10.0.0.0/24"],
+            "FlowSpec is not there yet",
+        ),
+        (&["rpki"], "RPKI is not there yet"),
+        (&["bmp", "--help"], "BMP is not there yet"),
+        (&["mrt-dump"], "TriggerMrtDump: not in this test"),
+    ] {
+        let message = daemon.fails(1, args);
+        assert!(message.contains(says), "{args:?}: {message}");
+    }
+    let help = daemon.ok(&["--help"]);
+    for hidden in ["flowspec", "rpki", "bmp"] {
+        assert!(!help.contains(hidden), "{hidden} is no command yet");
+    }
+    daemon.world().dump = "/var/lib/rustbgpd/mrt/rib.1.gz".into();
+    assert_eq!(daemon.ok(&["mrt-dump"]), "the tables are written to /var/lib/rustbgpd/mrt/rib.1.gz\n");
+    assert_eq!(daemon.json(&["mrt-dump"])["file_path"], "/var/lib/rustbgpd/mrt/rib.1.gz");
+}

@@ -12,7 +12,7 @@ fn processes_as_table_and_json() {
     assert_eq!(
         daemon.ok(&["processes"]),
         "\
-PROCESS  PID  UPTIME  RESTARTS     CPU   MEMORY  THREADS
+Process  PID  Uptime  Restarts     CPU   Memory  Threads
 parent    70  1h 01m         0       -        -        -
 rde       77  1m 30s         2  1m 01s  1.5 GiB        5
 "
@@ -40,6 +40,10 @@ fn bash_completes_commands_and_options() {
         (&["rustbgpctl", "rib", "sum"], "summary"),
         (&["rustbgpctl", "rib", "--orig"], "--origin-asn"),
         (&["rustbgpctl", "completions", "f"], "fish"),
+        (&["rustbgpctl", "to"], "top"),
+        (&["rustbgpctl", "mrt"], "mrt-dump"),
+        (&["rustbgpctl", "top", "--int"], "--interval"),
+        (&["rustbgpctl", "flow"], ""),
     ] {
         let last = typed.len() - 1;
         let ask = format!(

@@ -4,8 +4,10 @@
 
 mod change;
 mod config;
+mod document;
 mod errors;
 mod generated;
 mod mrt;
 mod output;
 mod server;
+mod terminal;

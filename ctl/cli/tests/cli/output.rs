@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::server::Daemon;
 
-fn neighbor(address: &str, state: i32) -> NeighborState {
+pub(crate) fn neighbor(address: &str, state: i32) -> NeighborState {
     let config = NeighborConfig {
         address: address.into(),
         remote_asn: 65001,
@@ -54,7 +54,7 @@ fn neighbor(address: &str, state: i32) -> NeighborState {
     }
 }
 
-fn route(n: usize) -> Route {
+pub(crate) fn route(n: usize) -> Route {
     Route {
         prefix: format!("10.{}.{}.0", n >> 8, n & 255),
         prefix_length: 24,

@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) done: Vec<String>,
     pub(crate) errors: GetNeighborErrorsResponse,
     pub(crate) token: Option<String>,
+    /// Where dumps go; empty: it makes none.
+    pub(crate) dump: String,
     pub(crate) config: crate::config::Played,
 }
 
@@ -92,6 +94,11 @@ impl Daemon {
     }
 }
 
+/// Where the program under test is.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_rustbgpctl")
+}
+
 pub(crate) fn ctl() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rustbgpctl"));
     command.env_remove("RUSTBGPD_TOKEN_FILE").env_remove("RUSTBGPD_ADDR");
@@ -138,6 +145,43 @@ async fn serve(
 impl Api {
     pub(crate) fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.0.lock().unwrap()
+    }
+
+    /// The first route with a policy of two statements, of which the second one holds.
+    fn explained(&self, code: &str, message: &str) -> ExplainedPath {
+        let route = self.world().routes.first().cloned();
+        let matched = |written: &str, found: &str, held| ExplainedMatch {
+            written: written.into(),
+            found: found.into(),
+            held,
+        };
+        let statement = |number, held, matches, changes: &[&str]| ExplainedStatement {
+            number,
+            name: String::new(),
+            line: 40 + number,
+            action: "permit".into(),
+            held,
+            matches,
+            changes: changes.iter().map(|c| (*c).to_owned()).collect(),
+        };
+        let statements = vec![
+            statement(1, false, vec![matched("prefix = 192.0.2.0/24", "10.0.0.0/24", false)], &[]),
+            statement(2, true, vec![matched("as_path_length <= 3", "2", true)], &["local_pref = 200"]),
+        ];
+        let policy = ExplainedPolicy { name: "transit".into(), action: "permit".into(), statements };
+        let made = route.clone().map(|r| Route { local_pref: 200, has_local_pref: true, ..r });
+        ExplainedPath {
+            route,
+            route_type: "external".into(),
+            chosen: true,
+            reason: Some(ExplainReason { code: code.into(), message: message.into() }),
+            policies: vec![policy],
+            modifications: Some(ExplainModifications {
+                set_local_pref: Some(200),
+                ..ExplainModifications::default()
+            }),
+            made,
+        }
     }
 
     /// A page: the token is the number of the next route.
@@ -278,6 +322,53 @@ impl RibService for Api {
         self.list("advertised", r.into_inner())
     }
 
+    async fn explain_best_path(
+        &self,
+        r: Request<ExplainBestPathRequest>,
+    ) -> Result<Response<ExplainBestPathResponse>, Status> {
+        let ExplainBestPathRequest { prefix, prefix_length } = r.into_inner();
+        let best = self.world().routes.first().cloned();
+        let candidate = |route: Option<Route>, reason: &str, ordering: &str| BestPathCandidate {
+            route,
+            vs_best_reason: reason.into(),
+            vs_best_ordering: ordering.into(),
+        };
+        let other = best.clone().map(|r| Route { peer_address: "192.0.2.7".into(), best: false, ..r });
+        let candidates =
+            vec![candidate(best.clone(), "", "equal"), candidate(other, "shorter_as_path", "worse")];
+        Ok(Response::new(ExplainBestPathResponse { prefix, prefix_length, best_route: best, candidates }))
+    }
+
+    async fn explain_received_route(
+        &self,
+        r: Request<ExplainReceivedRouteRequest>,
+    ) -> Result<Response<ExplainReceivedRouteResponse>, Status> {
+        let ExplainReceivedRouteRequest { peer_address, prefix, prefix_length } = r.into_inner();
+        let paths = vec![self.explained("best", "it is the best path")];
+        Ok(Response::new(ExplainReceivedRouteResponse { peer_address, prefix, prefix_length, paths }))
+    }
+
+    async fn explain_advertised_route(
+        &self,
+        r: Request<ExplainAdvertisedRouteRequest>,
+    ) -> Result<Response<ExplainAdvertisedRouteResponse>, Status> {
+        let ExplainAdvertisedRouteRequest { peer_address, prefix, prefix_length } = r.into_inner();
+        let path = self.explained("policy_permitted", "the export policy permits it");
+        Ok(Response::new(ExplainAdvertisedRouteResponse {
+            decision: ExplainDecision::Advertise.into(),
+            peer_address,
+            prefix,
+            prefix_length,
+            next_hop: "192.0.2.1".into(),
+            route_peer_address: "192.0.2.1".into(),
+            route_type: path.route_type.clone(),
+            reasons: path.reason.clone().into_iter().collect(),
+            modifications: path.modifications.clone(),
+            paths: vec![path],
+            ..ExplainAdvertisedRouteResponse::default()
+        }))
+    }
+
     async fn get_rib_summary(
         &self,
         _: Request<RibSummaryRequest>,
@@ -360,6 +451,16 @@ impl ControlService for Api {
         };
         let parent = Process { name: "parent".into(), pid: 70, uptime_seconds: 3_700, ..Process::default() };
         Ok(Response::new(GetProcessesResponse { processes: vec![parent, rde] }))
+    }
+
+    async fn trigger_mrt_dump(
+        &self,
+        _: Request<TriggerMrtDumpRequest>,
+    ) -> Result<Response<TriggerMrtDumpResponse>, Status> {
+        match self.world().dump.clone() {
+            path if path.is_empty() => Err(Status::unimplemented("TriggerMrtDump: not in this test")),
+            file_path => Ok(Response::new(TriggerMrtDumpResponse { file_path })),
+        }
     }
 
     async fn shutdown(&self, r: Request<ShutdownRequest>) -> Result<Response<ShutdownResponse>, Status> {
