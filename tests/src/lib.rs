@@ -25,6 +25,7 @@ mod process;
 mod rustbgpd;
 mod seen;
 mod speaker;
+mod terminal;
 mod topology;
 mod wait;
 
@@ -37,5 +38,6 @@ pub use process::{Proc, children_of, is_running};
 pub use rustbgpd::{Neighbor, Rustbgpd, State, binary, engine_threads};
 pub use seen::{Origin, Reflection, Route, Seen};
 pub use speaker::{Message, Speaker};
+pub use terminal::Terminal;
 pub use topology::Lab;
 pub use wait::{wait, wait_for};
