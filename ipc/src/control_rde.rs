@@ -187,6 +187,32 @@ pub enum ControlToRde {
         /// About this prefix.
         prefix: IpNet,
     },
+    /// Tell of all changes of best routes from now on, until this is cancelled. Answered by `Watching` when it has
+    /// begun, then by any number of `Changes`. Said again with the same id, it only says anew whether routes come whole.
+    Watch {
+        /// Repeated in the answers.
+        id: QueryId,
+        /// With all that is known of the routes.
+        whole: bool,
+    },
+    /// Show the best routes that are there, to somebody who watches: routes as whole as those of changes. Answered by any
+    /// number of `Walked`, the last one marked.
+    Snapshot {
+        /// Repeated in the answers.
+        id: QueryId,
+        /// Of this family only.
+        family: Option<Family>,
+        /// Of this peer only, or with `Some(None)` injected ones.
+        peer: Option<Option<PeerId>>,
+    },
+    /// A `Changes` or `Walked` of this shard has been dealt with, and there is room for another one. rde has no more than
+    /// two of a shard on their way to each asker.
+    More {
+        /// The question.
+        id: QueryId,
+        /// The shard.
+        shard: u16,
+    },
     /// The client does not want the rest.
     Cancel {
         /// Of this query.
@@ -271,6 +297,41 @@ pub struct TableCounters {
     pub attribute_sets: u64,
 }
 
+/// Who a best route is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whose {
+    /// The peer; `None` = injected.
+    pub peer: Option<PeerId>,
+    /// Its path identifier (RFC 7911), 0 = none.
+    pub path_id: u32,
+}
+
+/// The best route of a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BestRoute {
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// Who it is from.
+    pub whose: Whose,
+    /// All about it, where that was asked for.
+    pub route: Option<Box<RouteView>>,
+}
+
+/// The best route of a prefix is another one, or has other attributes; or there is none any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BestChange {
+    /// What it leads to.
+    pub prefix: IpNet,
+    /// Where the prefix is, in the tables of its family in its shard.
+    pub slot: u32,
+    /// Who the route is from now.
+    pub now: Option<Whose>,
+    /// Who it was from when it was last told.
+    pub before: Option<Whose>,
+    /// All about it, where that was asked for.
+    pub route: Option<Box<RouteView>>,
+}
+
 /// What rde answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RdeToControl {
@@ -326,6 +387,46 @@ pub enum RdeToControl {
         id: QueryId,
         /// How many.
         count: u32,
+    },
+    /// All changes behind the one of this number are told.
+    Watching {
+        /// The question.
+        id: QueryId,
+        /// Routes come whole.
+        whole: bool,
+        /// Of the last change that may not have been told. Numbers only grow, also from one rde to the next.
+        sequence: u64,
+    },
+    /// Changes of best routes. Those of a prefix are told in their order; what changes again before it is told is told
+    /// once.
+    Changes {
+        /// The question.
+        id: QueryId,
+        /// Whose tables they are of.
+        shard: u16,
+        /// Number of the first one; the others are numbered on.
+        first: u64,
+        /// When, in milliseconds since 1970.
+        at: u64,
+        /// At least one.
+        changes: Vec<BestChange>,
+    },
+    /// Some of what is there.
+    Walked {
+        /// The question.
+        id: QueryId,
+        /// Whose tables it is of.
+        shard: u16,
+        /// The family.
+        family: Family,
+        /// Slots below this one have been walked: of what changes there, all changes numbered beyond `sequence` are news.
+        upto: u32,
+        /// Number of the last change before this.
+        sequence: u64,
+        /// The routes.
+        routes: Vec<BestRoute>,
+        /// Nothing follows, of any shard.
+        last: bool,
     },
     /// What became of a soft reset.
     SoftReset {

@@ -64,7 +64,11 @@ impl Engine {
                 let traffic = ipc::figures::traffic();
                 self.control.push(RdeToControl::TrafficReply { id, traffic }, Vec::new());
             }
+            ControlToRde::Watch { id, whole } => self.watch(id, whole),
+            ControlToRde::Snapshot { id, family, peer } => self.snapshot(id, family, peer),
+            ControlToRde::More { id, shard } => self.more(id, shard),
             ControlToRde::Cancel { id } => {
+                self.unwatch(Some(id));
                 self.replies.pages.retain(|(i, _)| *i != id.0);
                 if let Some(tables) = &mut self.tables {
                     tables.cancel(id.0);
@@ -100,6 +104,7 @@ impl Engine {
     /// Forgets all queries: who asked is gone.
     pub(crate) fn forget_queries(&mut self) {
         self.replies.pages.clear();
+        self.unwatch(None);
         if let Some(tables) = &mut self.tables {
             tables.cancel_all();
         }

@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::peers::Peers;
 use crate::policies;
 use crate::tables::{Said, Tables};
+use crate::watch::Watching;
 
 /// Datagrams that are taken in before work goes on, even if more are there.
 const INGEST_BOUND: u32 = 16;
@@ -59,6 +60,7 @@ pub(crate) struct Engine {
     pub(crate) session: Outbox<RdeToSession>,
     pub(crate) control: Outbox<RdeToControl>,
     pub(crate) replies: Replies,
+    pub(crate) watching: Watching,
     /// There may be work.
     busy: bool,
 }
@@ -99,6 +101,7 @@ impl Engine {
             session: Outbox::new(),
             control: Outbox::new(),
             replies: Replies::default(),
+            watching: Watching::new(),
             busy: false,
         }
     }
@@ -411,6 +414,9 @@ impl Engine {
                     self.replies.push(id, page);
                     self.busy = true;
                 }
+                Said::Watching(id, whole) => self.watching(id, whole),
+                Said::Changes(shard, changes) => self.changes(shard, &changes),
+                Said::Walked(shard, walked) => self.walked(shard, &walked),
                 Said::Counted(id, counted) => self.counted(id, &counted),
             }
         }

@@ -25,6 +25,7 @@ mod shard;
 mod tables;
 mod threads;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,8 @@ use ipc::channel::BATCH;
 use ipc::session_rde::Run;
 use ipnet::IpNet;
 use rib::{
-    Batch, Counters, Explained, Flow, PageDone, PeerIdx, PeerInfo, Query, Question, Rib, Sink, Target,
+    Batch, Counters, Explained, Flow, PageDone, PeerIdx, PeerInfo, Query, Question, Rib, Sink, SnapshotOf,
+    Target, Told,
 };
 
 /// Runs in one output: their list must fit a datagram beside the messages.
@@ -69,6 +70,11 @@ pub(crate) enum Command {
     },
     Explain(QueryId, Question, IpNet),
     Query(u64, Query),
+    /// Tells of changes of best routes, with all about them or not; or of none any more. The number is repeated.
+    Watch(u64, Option<bool>),
+    Snapshot(u64, SnapshotOf),
+    /// A list of changes, or of a snapshot, is dealt with.
+    More(Option<u64>),
     Cancel(u64),
     Count(u64),
     /// Work that could not go on perhaps can now.
@@ -122,6 +128,9 @@ pub(crate) enum Output {
     },
     Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
+    /// The command of this number is obeyed.
+    Watching(u64),
+    Told(Told),
     Counted(u64, Counted),
 }
 
@@ -203,7 +212,16 @@ impl Shard {
                 self.says.push(Output::Explained(id, paths));
             }
             Command::Query(id, query) => self.rib.begin_query(id, query),
-            Command::Cancel(id) => self.rib.cancel_query(id),
+            Command::Watch(number, whole) => {
+                self.rib.watch(whole);
+                self.says.push(Output::Watching(number));
+            }
+            Command::Snapshot(id, of) => self.rib.begin_snapshot(id, of),
+            Command::More(snapshot) => self.rib.taken(snapshot),
+            Command::Cancel(id) => {
+                self.rib.cancel_query(id);
+                self.rib.cancel_snapshot(id);
+            }
             Command::Count(id) => {
                 let counted = Counted { tables: self.rib.counters(), peers: self.rib.all_peer_counters() };
                 self.says.push(Output::Counted(id, counted));
@@ -222,6 +240,12 @@ impl Shard {
             let advertised = self.rib.advertised();
             if !advertised.is_empty() {
                 self.says.push(Output::Advertised(advertised));
+            }
+        }
+        if let Some(told) = self.rib.tell() {
+            busy = true;
+            if !matches!(&told, Told::Changes(list) if list.is_empty()) {
+                self.says.push(Output::Told(told));
             }
         }
         if self.rib.has_queries() {

@@ -17,8 +17,8 @@ use ipc::session_rde::{Run, Source};
 use ipc::{GroupId, QueryId};
 use ipnet::IpNet;
 use rib::{
-    Applied, Batch, Explained, HashKey, Intake, PageDone, PeerIdx, PeerInfo, PeerPolicy, Query, Question,
-    Refreshes, Rib, Settings, Target,
+    Applied, Batch, BestChange, Explained, HashKey, Intake, PageDone, PeerIdx, PeerInfo, PeerPolicy, Query,
+    Question, Refreshes, Rib, Settings, SnapshotOf, Target, Told, Walked,
 };
 use tokio::sync::mpsc as wakes;
 
@@ -80,7 +80,23 @@ pub(crate) enum Said {
     },
     Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
+    /// All shards tell of changes now, with all about routes or not.
+    Watching(QueryId, bool),
+    /// A shard tells what has changed.
+    Changes(u16, Vec<BestChange>),
+    /// A shard has gone on with a snapshot; the step is the last one where it is that for all of them.
+    Walked(u16, Walked),
     Counted(u64, Counted),
+}
+
+/// A command to watch, or not to any more.
+#[derive(Debug)]
+struct WatchCommand {
+    number: u64,
+    /// Shards that have yet to obey.
+    left: usize,
+    /// Who is told then, and whether it gets all about routes.
+    asker: Option<(QueryId, bool)>,
 }
 
 /// What a shard's thread sends: its number, what it says.
@@ -112,6 +128,11 @@ pub(crate) struct Tables {
     refreshes: Refreshes,
     pages: HashMap<u64, (usize, Vec<PageDone>)>,
     counts: HashMap<u64, (usize, Counted)>,
+    /// Commands to watch that not all shards have obeyed, in their order.
+    watches: VecDeque<WatchCommand>,
+    next_watch: u64,
+    /// Snapshots under way: how many shards have not come to their end.
+    snapshots: HashMap<u64, usize>,
     pub(crate) backlog: Arc<Backlog>,
     said: VecDeque<Said>,
 }
@@ -153,6 +174,9 @@ impl Tables {
             refreshes: Refreshes::new(count),
             pages: HashMap::new(),
             counts: HashMap::new(),
+            watches: VecDeque::new(),
+            next_watch: 0,
+            snapshots: HashMap::new(),
             backlog: Arc::clone(&backlog),
             said: VecDeque::new(),
         };
@@ -323,14 +347,37 @@ impl Tables {
         self.tell(shard, Command::Explain(id, question, prefix));
     }
 
+    /// Tells of changes of best routes from now on, with all about them or not; `None`: of none any more.
+    pub(crate) fn watch(&mut self, asker: Option<(QueryId, bool)>) {
+        self.next_watch += 1;
+        let number = self.next_watch;
+        self.watches.push_back(WatchCommand { number, left: self.count, asker });
+        if asker.is_none() {
+            self.snapshots.clear();
+        }
+        self.tell_all(|| Command::Watch(number, asker.map(|(_, whole)| whole)));
+    }
+
+    /// Shows what is there to somebody who watches.
+    pub(crate) fn snapshot(&mut self, id: u64, of: SnapshotOf) {
+        self.snapshots.insert(id, self.count);
+        self.tell_all(|| Command::Snapshot(id, of));
+    }
+
+    /// There is room for another list of changes of a shard, or of a snapshot.
+    pub(crate) fn more(&mut self, shard: usize, snapshot: Option<u64>) {
+        self.tell(shard, Command::More(snapshot));
+    }
+
     pub(crate) fn cancel(&mut self, id: u64) {
         self.pages.remove(&id);
+        self.snapshots.remove(&id);
         self.tell_all(|| Command::Cancel(id));
     }
 
     /// Forgets all queries.
     pub(crate) fn cancel_all(&mut self) {
-        let ids: Vec<u64> = self.pages.keys().copied().collect();
+        let ids: Vec<u64> = self.pages.keys().chain(self.snapshots.keys()).copied().collect();
         ids.into_iter().for_each(|id| self.cancel(id));
     }
 
@@ -419,6 +466,7 @@ impl Tables {
         // Shards number their groups each for itself.
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (count, shard_number) = (number(self.count), number(shard));
+        let shard16 = u16::try_from(shard).unwrap_or(u16::MAX);
         let group = |g: u32| GroupId(g.wrapping_mul(count).wrapping_add(shard_number));
         for output in outputs {
             let said = match output {
@@ -491,6 +539,28 @@ impl Tables {
                     let page = PageDone::merge(std::mem::take(parts), *limit);
                     self.pages.remove(&id);
                     Said::Page(id, page)
+                }
+                Output::Watching(number) => {
+                    let Some(command) = self.watches.iter_mut().find(|w| w.number == number) else {
+                        continue;
+                    };
+                    command.left -= 1;
+                    // Shards obey in order, so that the oldest is the first one that all have obeyed.
+                    if self.watches.front().is_none_or(|w| w.left > 0) {
+                        continue;
+                    }
+                    let Some((id, whole)) = self.watches.pop_front().and_then(|w| w.asker) else { continue };
+                    Said::Watching(id, whole)
+                }
+                Output::Told(Told::Changes(changes)) => Said::Changes(shard16, changes),
+                Output::Told(Told::Walked(mut walked)) => {
+                    let Some(left) = self.snapshots.get_mut(&walked.id) else { continue };
+                    *left -= usize::from(walked.last);
+                    walked.last = *left == 0;
+                    if walked.last {
+                        self.snapshots.remove(&walked.id);
+                    }
+                    Said::Walked(shard16, walked)
                 }
                 Output::Counted(id, counted) => {
                     let Some((told, sum)) = self.counts.get_mut(&id) else { continue };

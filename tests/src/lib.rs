@@ -35,7 +35,7 @@ pub use init::run_init;
 pub use link::Link;
 pub use pairs::Pairs;
 pub use process::{Proc, children_of, is_running};
-pub use rustbgpd::{Neighbor, Rustbgpd, State, binary, engine_threads};
+pub use rustbgpd::{Neighbor, Rustbgpd, State, api_address, binary, engine_threads};
 pub use seen::{Origin, Reflection, Route, Seen};
 pub use speaker::{Message, Speaker};
 pub use terminal::Terminal;

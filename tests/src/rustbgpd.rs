@@ -125,7 +125,7 @@ impl Rustbgpd {
     /// Waits until the control API says that it is healthy.
     fn wait_healthy(&mut self) -> Result<()> {
         let ctl = binary("rustbgpctl")?;
-        let argv = [&*ctl.to_string_lossy(), "-s", &address(), "-j", "health"].map(String::from);
+        let argv = [&*ctl.to_string_lossy(), "-s", &api_address(), "-j", "health"].map(String::from);
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         self.process.wait_ready(|p| {
             let output = p.host().output(&argv)?;
@@ -194,7 +194,7 @@ impl Rustbgpd {
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
         let program = binary("rustbgpctl")?;
         let program = program.to_string_lossy();
-        let address = address();
+        let address = api_address();
         let argv: Vec<&str> = [&*program, "-s", &address].into_iter().chain(args.iter().copied()).collect();
         self.process.host().run(&argv)
     }
@@ -321,8 +321,8 @@ pub fn engine_threads(role: &str) -> Result<u16> {
     Ok(if role == "rde" && parts > 1 { parts + 1 } else { 1 })
 }
 
-/// The address of the control API.
-fn address() -> String {
+/// Where the daemon of a host is to be asked.
+pub fn api_address() -> String {
     format!("unix://{STATE}/grpc.sock")
 }
 

@@ -61,6 +61,8 @@ pub(crate) enum Command {
     /// Show the configuration, compare it with another one, put another one in force
     #[command(subcommand)]
     Config(ConfigAction),
+    /// Show changes of the best routes as they happen, until Ctrl-C; with -j, a JSON object a line
+    Watch(WatchArgs),
     /// Show whether the daemon works as it should
     Health,
     /// Show the metrics as Prometheus reads them
@@ -177,6 +179,14 @@ pub(crate) enum Family {
 }
 
 impl Family {
+    /// Its number in the API.
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Family::Ipv4Unicast => 1,
+            Family::Ipv6Unicast => 2,
+        }
+    }
+
     /// Its name in the API.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -223,6 +233,26 @@ impl RouteSelection {
             && self.large_community.is_empty()
             && !self.explain
     }
+}
+
+/// `watch`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WatchArgs {
+    /// Only changes from or to a route of this neighbor; 0.0.0.0 stands for injected routes
+    #[arg(value_name = "ADDR")]
+    pub(crate) address: Option<IpAddr>,
+    /// Only this address family
+    #[arg(short = 'a', long = "family", value_name = "FAMILY")]
+    pub(crate) family: Option<Family>,
+    /// First the routes that are there
+    #[arg(long, conflicts_with = "resume_after")]
+    pub(crate) snapshot: bool,
+    /// With next hop and path; with -j, the whole route
+    #[arg(long)]
+    pub(crate) attributes: bool,
+    /// Go on behind the event of this number
+    #[arg(long, value_name = "SEQUENCE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) resume_after: Option<u64>,
 }
 
 /// `rib`.

@@ -23,6 +23,7 @@ use crate::files::Files;
 use crate::metrics::Snapshot;
 use crate::processes::Processes;
 use crate::view::View;
+use crate::watch::Feed;
 
 type IntentResult = Result<(), IntentError>;
 
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) files: Files,
     /// What the parent knows of the processes.
     pub(crate) processes: Processes,
+    /// Changes of best routes, for all who watch.
+    pub(crate) feed: Arc<Feed>,
     parent: Sender<ControlToParent>,
     view: Mutex<Option<Arc<View>>>,
     intents: Mutex<Intents>,
@@ -75,6 +78,7 @@ impl App {
             edits: Edits::new(parent.clone()),
             files: Files::new(parent.clone()),
             processes: Processes::new(parent.clone()),
+            feed: Feed::new(),
             parent,
             view: Mutex::new(None),
             intents: Mutex::default(),

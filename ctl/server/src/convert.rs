@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bgp::{Family, FamilySet, FaultKind, NextHop, Verdict};
 use grpc::v1;
+use ipc::PeerId;
 use ipc::config::{ControlPeer, OverLimit, PrefixLimits};
 use ipc::control_rde::{PeerCounters, RouteFilter, RouteView, Segment};
 use ipc::control_session::{Agreed, FsmState, MessageCounts, Notified, PeerStatus};
@@ -15,7 +16,7 @@ use crate::error::invalid;
 use crate::view::View;
 
 /// The address that stands for injected routes.
-const INJECTED: &str = "0.0.0.0";
+pub(crate) const INJECTED: &str = "0.0.0.0";
 
 /// A large community in its parts.
 pub(crate) type LargeCommunity = (u32, u32, u32);
@@ -143,12 +144,17 @@ pub(crate) fn route_filter(request: &v1::ListRoutesRequest) -> Result<RouteFilte
     })
 }
 
-/// A route for the API.
-pub(crate) fn route(view: &View, route: RouteView) -> v1::Route {
-    let peer_address = match route.peer {
+/// Whose routes they are; `None` = injected.
+pub(crate) fn peer_address(view: &View, peer: Option<PeerId>) -> String {
+    match peer {
         None => INJECTED.to_owned(),
         Some(id) => view.address(id).map(|a| a.to_string()).unwrap_or_default(),
-    };
+    }
+}
+
+/// A route for the API.
+pub(crate) fn route(view: &View, route: RouteView) -> v1::Route {
+    let peer_address = peer_address(view, route.peer);
     let link_local_next_hop = match route.next_hop {
         NextHop::V6Pair(_, link_local) => link_local.to_string(),
         NextHop::V4(_) | NextHop::V6(_) => String::new(),

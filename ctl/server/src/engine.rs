@@ -71,6 +71,9 @@ impl Answer for RdeToControl {
             | RdeToControl::CountersReply { id, .. }
             | RdeToControl::ErrorsReply { id, .. }
             | RdeToControl::Injected { id, .. }
+            | RdeToControl::Watching { id, .. }
+            | RdeToControl::Changes { id, .. }
+            | RdeToControl::Walked { id, .. }
             | RdeToControl::SoftReset { id, .. }
             | RdeToControl::TrafficReply { id, .. } => *id,
         }
@@ -91,7 +94,7 @@ struct State<Q: Ask> {
     incarnation: u64,
     next_query: u64,
     /// Queries under way. A queue here holds no more than the answer to one query, whose size the query
-    /// limits.
+    /// limits; of an answer that has no end, what the engine may send before it is told that there is room.
     waiting: HashMap<QueryId, mpsc::UnboundedSender<Q::Answer>>,
 }
 
@@ -195,7 +198,8 @@ impl<Q: Ask> Engine<Q> {
             state.waiting.insert(id, client);
             (id, link)
         };
-        let query = Query { id, engine: Arc::clone(self), answers, deadline, finished: false };
+        let engine = Arc::clone(self);
+        let query = Query { id, engine, link: link.clone(), answers, deadline, finished: false };
         match tokio::time::timeout_at(deadline, link.send(&question(id))).await {
             Ok(Ok(())) => Ok(query),
             Ok(Err(LinkError::TooLarge { .. })) => {
@@ -216,6 +220,7 @@ fn too_slow(name: &str) -> Status {
 pub(crate) struct Query<Q: Ask> {
     id: QueryId,
     engine: Arc<Engine<Q>>,
+    link: Sender<Q>,
     answers: mpsc::UnboundedReceiver<Q::Answer>,
     deadline: Instant,
     finished: bool,
@@ -235,6 +240,27 @@ impl<Q: Ask> Query<Q> {
             }
             Err(_) => Err(too_slow(self.engine.name())),
         }
+    }
+
+    /// The next part of an answer that has no end, however long it takes.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the engine goes away.
+    pub(crate) async fn next_ever(&mut self) -> Result<Q::Answer, Status> {
+        self.answers.recv().await.ok_or_else(|| error::unavailable(self.engine.name()))
+    }
+
+    /// What the engine calls it.
+    pub(crate) fn id(&self) -> QueryId {
+        self.id
+    }
+
+    /// Says more to the engine that was asked.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the engine is gone.
+    pub(crate) async fn say(&self, message: Q) -> Result<(), Status> {
+        self.link.send(&message).await.map_err(|_| error::unavailable(self.engine.name()))
     }
 
     /// Says that the last part of the answer has come.

@@ -23,6 +23,7 @@ mod processes;
 mod run;
 mod services;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -144,6 +144,7 @@ impl Control {
     /// Lets clients have the answers that are under way.
     async fn finish(mut self) {
         let _ = self.ending.send(true);
+        self.app.feed.close();
         let all = async { while self.listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
             tracing::debug!("some clients did not take their answers");

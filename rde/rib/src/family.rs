@@ -14,6 +14,7 @@ use crate::policies::Judge;
 use crate::rib::Limits;
 use crate::slots::{Addr, Slots};
 use crate::walk::Walks;
+use crate::watch::{Untold, Whose};
 
 /// How many changes are looked up ahead.
 pub(crate) const AHEAD: usize = 16;
@@ -63,6 +64,8 @@ pub(crate) struct FamilyTable<A> {
     pub(crate) prefixes: u64,
     /// Paths that were ever removed.
     pub(crate) removed: u64,
+    /// Prefixes with another best path that nobody was told of yet; `None`: nobody watches.
+    pub(crate) untold: Option<Box<Untold>>,
 }
 
 impl<A: Addr> FamilyTable<A> {
@@ -75,6 +78,7 @@ impl<A: Addr> FamilyTable<A> {
             walks: Walks::default(),
             prefixes: 0,
             removed: 0,
+            untold: None,
         }
     }
 
@@ -172,6 +176,12 @@ impl<A: Addr> FamilyTable<A> {
             (false, true) => self.prefixes += 1,
             (true, false) => self.prefixes -= 1,
             _ => {}
+        }
+        if best != before
+            && let Some(untold) = &mut self.untold
+            && untold.mark(id, before.map(|route| Whose::of(shared, route)))
+        {
+            self.slots.hold(id);
         }
         self.mark(id, best != before);
     }

@@ -51,6 +51,7 @@ mod slab;
 mod slots;
 mod stale;
 mod walk;
+mod watch;
 
 pub use attrs::{AttrId, Attrs};
 pub use batch::{Batch, HashKey};
@@ -67,6 +68,7 @@ pub use policies::PeerPolicy;
 pub use query::{Found, PageDone, Query, QueryTable, RouteKey};
 pub use refreshes::Refreshes;
 pub use rib::{Counters, Limits, Rib, Settings, Sink, Target};
+pub use watch::{BestChange, BestRoute, SnapshotOf, Told, Walked, Whose};
 
 #[cfg(test)]
 mod memory;

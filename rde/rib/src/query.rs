@@ -403,15 +403,26 @@ pub(crate) fn find<A: Addr>(
     })?;
     // What the import policy does not take is in no Loc-RIB.
     let path = paths.get(at).filter(|p| which != QueryTable::LocRib || !p.denied)?;
+    Some(spelled_out::<A>(shared, which, path, *key, at == 0 && !path.denied))
+}
+
+/// A path with its attributes, as a table shows it: what peers sent, or what is in the Loc-RIB.
+pub(crate) fn spelled_out<A: Addr>(
+    shared: &Shared,
+    which: QueryTable,
+    path: &Path,
+    key: RouteKey,
+    best: bool,
+) -> Found {
     let attr = shown(shared, which, path);
     let canonical = shared.attrs.canonical(attr);
     let last_choice = which == QueryTable::LocRib && shared.is_last_choice(path);
-    Some(Found {
-        key: *key,
-        best: at == 0 && !path.denied,
+    Found {
+        key,
+        best,
         denied: path.denied,
         stale: shared.peers.stale(path.peer, A::FAMILY).is_stale(path.mark),
         attributes: if last_choice { export::last_choice(canonical) } else { canonical.as_bytes().to_vec() },
         next_hop: shared.attrs.next_hop(attr),
-    })
+    }
 }

@@ -17,6 +17,7 @@ use crate::policies::Judge;
 use crate::query::{self, Page, PageDone, Query};
 use crate::slots::{Addr, V4, V6};
 use crate::walk::Task;
+use crate::watch::Watch;
 
 /// Slots that a step of work looks at before it returns: a millisecond or two.
 const STEP: u32 = 4 * 1024;
@@ -133,6 +134,8 @@ pub struct Rib {
     counted_out: usize,
     /// Pages under way.
     pages: Vec<(u64, Page)>,
+    /// Somebody watches.
+    pub(crate) watch: Option<Watch>,
 }
 
 macro_rules! of_family {
@@ -181,6 +184,7 @@ impl Rib {
             deferred: FamilySet::EMPTY,
             counted_out: 0,
             pages: Vec::new(),
+            watch: None,
         }
     }
 

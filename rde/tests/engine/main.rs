@@ -11,6 +11,7 @@ mod restart;
 mod rig;
 mod route_server;
 mod turns;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -12,6 +12,7 @@ mod policy_chain;
 mod rib;
 mod routes;
 mod top;
+mod watch;
 
 use crate::args::{Args, Command};
 use crate::connect::{self, Connection};
@@ -54,5 +55,6 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::Neighbor(n) => neighbor::run(connection, n, out).await,
         Command::PolicyChain(c) => policy_chain::run(connection, c, out).await,
         Command::Rib(r) => rib::run(connection, r, out).await,
+        Command::Watch(w) => watch::run(connection, w, out).await,
     }
 }

@@ -78,11 +78,7 @@ async fn list(
     neighbor_address: String,
     out: &mut Out,
 ) -> Result<(), CliError> {
-    let family = match selection.family {
-        None => 0,
-        Some(Family::Ipv4Unicast) => 1,
-        Some(Family::Ipv6Unicast) => 2,
-    };
+    let family = selection.family.map_or(0, Family::number);
     let one = selection.prefix.is_some() && !selection.longer;
     let request = ListRoutesRequest {
         neighbor_address,

@@ -40,6 +40,37 @@ pub(crate) fn route(route: &v1::Route) -> Value {
     Value::Object(object)
 }
 
+/// A change of a best route.
+pub(crate) fn event(kind: &str, event: &v1::RouteEvent) -> Value {
+    let family = match event.afi_safi() {
+        v1::AddressFamily::Ipv4Unicast => "ipv4_unicast",
+        v1::AddressFamily::Ipv6Unicast => "ipv6_unicast",
+        _ => "",
+    };
+    let mut object = object(json!({
+        "event_type": kind,
+        "sequence": event.sequence,
+        "timestamp": event.timestamp,
+        "snapshot": event.snapshot,
+    }));
+    let mut add = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    if !event.prefix.is_empty() {
+        add("afi_safi", json!(family));
+        add("prefix", json!(event.prefix));
+        add("prefix_length", json!(event.prefix_length));
+        add("peer_address", json!(event.peer_address));
+        add("path_id", json!(event.path_id));
+    }
+    if !event.previous_peer_address.is_empty() {
+        add("previous_peer_address", json!(event.previous_peer_address));
+        add("previous_path_id", json!(event.previous_path_id));
+    }
+    if let Some(r) = &event.route {
+        add("route", route(r));
+    }
+    Value::Object(object)
+}
+
 /// The candidates for a prefix, and what they lost by.
 pub(crate) fn explained_best(e: &v1::ExplainBestPathResponse) -> Value {
     let candidate = |c: &v1::BestPathCandidate| {

@@ -87,6 +87,12 @@ impl Out {
         self.to.write_all(b"\n")
     }
 
+    /// Prints a JSON document in one line: one of many that make no list.
+    pub(crate) fn record(&mut self, value: &Value) -> io::Result<()> {
+        serde_json::to_writer(&mut self.to, value)?;
+        self.to.write_all(b"\n")
+    }
+
     /// Prints `message`, or the same as a JSON document: what a command that changes something has done.
     pub(crate) fn done(&mut self, message: &str) -> io::Result<()> {
         if self.json { self.document(&serde_json::json!({ "message": message })) } else { self.line(message) }

@@ -11,3 +11,4 @@ mod mrt;
 mod output;
 mod server;
 mod terminal;
+mod watch;

@@ -13,7 +13,9 @@ use grpc::v1::policy_service_server::{PolicyService, PolicyServiceServer};
 use grpc::v1::rib_service_server::{RibService, RibServiceServer};
 use grpc::v1::*;
 use tokio::net::UnixListener;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::codegen::BoxStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -33,6 +35,9 @@ pub(crate) struct World {
     /// Where dumps go; empty: it makes none.
     pub(crate) dump: String,
     pub(crate) config: crate::config::Played,
+    pub(crate) watches: Vec<WatchRoutesRequest>,
+    /// What who watches next is told.
+    pub(crate) events: Vec<Result<RouteEvent, Status>>,
 }
 
 #[derive(Clone)]
@@ -301,6 +306,18 @@ impl NeighborService for Api {
 
 #[tonic::async_trait]
 impl RibService for Api {
+    async fn watch_routes(
+        &self,
+        request: Request<WatchRoutesRequest>,
+    ) -> Result<Response<BoxStream<RouteEvent>>, Status> {
+        let mut world = self.world();
+        world.watches.push(request.into_inner());
+        let events: Vec<Result<RouteEvent, Status>> = std::mem::take(&mut world.events);
+        // The stream goes on until the client or an error ends it.
+        let events = tokio_stream::iter(events).chain(tokio_stream::pending());
+        Ok(Response::new(Box::pin(events)))
+    }
+
     async fn list_best_routes(
         &self,
         r: Request<ListRoutesRequest>,

@@ -22,6 +22,7 @@ use crate::error::{invalid, not_yet};
 use crate::page;
 use crate::services::explain;
 use crate::view::View;
+use crate::watch;
 
 const DEFAULT_PAGE: u32 = 1_000;
 const MAX_PAGE: u32 = 10_000;
@@ -212,9 +213,9 @@ impl RibService for Rib {
 
     async fn watch_routes(
         &self,
-        _: Request<WatchRoutesRequest>,
+        request: Request<WatchRoutesRequest>,
     ) -> Result<Response<BoxStream<RouteEvent>>, Status> {
-        Err(not_yet("WatchRoutes"))
+        Ok(Response::new(watch::events(&self.0, &request.into_inner()).await?))
     }
 
     async fn list_flow_spec_routes(

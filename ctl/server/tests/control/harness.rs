@@ -506,6 +506,8 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
         ControlToRde::Traffic { id } => {
             vec![RdeToControl::TrafficReply { id, traffic: vec![traffic(Role::Session, 2000)] }]
         }
+        ControlToRde::Watch { id, whole } => vec![RdeToControl::Watching { id, whole, sequence: 1000 }],
+        ControlToRde::Snapshot { .. } | ControlToRde::More { .. } => vec![],
         ControlToRde::Cancel { .. } => unreachable!(),
     }
 }

@@ -13,3 +13,4 @@ mod lifecycle;
 mod metrics;
 mod neighbors;
 mod rib;
+mod watch;

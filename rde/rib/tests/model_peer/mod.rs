@@ -1,6 +1,8 @@
 //! A small world around the tables: eleven peers with their own idea of what they were sent, and the plain
 //! rules by which they should have been sent it.
 
+#![allow(dead_code, reason = "every test uses a part of it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -447,6 +449,10 @@ impl World {
             }
         }
         panic!("never settles");
+    }
+
+    pub(crate) fn tables(&mut self) -> &mut Tables {
+        &mut self.rib
     }
 
     pub(crate) fn peers_up(&self) -> Vec<usize> {
