@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::hello::Role;
+use crate::report::Sandbox;
 
 /// What the parent knows of a process of the daemon, itself included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Process {
     pub usage: Option<Usage>,
     /// Messages of the parent that wait to be sent to it.
     pub queued: u32,
+    /// Which protections hold; `None` where it has not said yet.
+    pub sandbox: Option<Sandbox>,
 }
 
 /// What a process uses.

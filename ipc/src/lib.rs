@@ -20,6 +20,7 @@ pub mod ids;
 pub mod parent_control;
 pub mod parent_rde;
 pub mod parent_session;
+pub mod report;
 pub mod session_rde;
 pub mod sockopt;
 

@@ -10,6 +10,7 @@ use crate::edit::{Chains, EditError, EditPart};
 use crate::figures::{Process, Traffic};
 use crate::hello::Role;
 use crate::ids::{Generation, QueryId};
+use crate::report::Report;
 
 /// What the parent tells control.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub enum ParentToControl {
     FileReply(EditPart),
     /// Finish what is being answered, then exit.
     Shutdown,
+    /// Are you there? Answered with `Pong` and the same number once everything before it is done with.
+    Ping(u32),
 }
 
 impl Message for ParentToControl {
@@ -160,6 +163,13 @@ pub enum ControlToParent {
     /// A client is concerned with the file as a whole: a [`Request`](crate::file::Request) in parts. Answered with `FileReply`
     /// once it is whole.
     File(EditPart),
+    /// The answer to `Ping`.
+    Pong {
+        /// Its number.
+        number: u32,
+        /// What the process says of itself.
+        report: Report,
+    },
 }
 
 impl Message for ControlToParent {}

@@ -6,6 +6,7 @@ use crate::channel::Message;
 use crate::config::{RdeGlobal, RdePeer};
 use crate::hello::Role;
 use crate::ids::{Generation, PeerId};
+use crate::report::Report;
 
 /// What the parent tells rde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub enum ParentToRde {
     },
     /// Exit; sessions have ended.
     Shutdown,
+    /// Are you there, and all threads of the tables? Answered with `Pong` and the same number.
+    Ping(u32),
 }
 
 impl Message for ParentToRde {
@@ -69,6 +72,13 @@ pub enum RdeToParent {
     },
     /// It is in force.
     Committed(Generation),
+    /// The answer to `Ping`.
+    Pong {
+        /// Its number.
+        number: u32,
+        /// What the process says of itself.
+        report: Report,
+    },
 }
 
 impl Message for RdeToParent {}

@@ -8,6 +8,7 @@ use crate::channel::Message;
 use crate::config::{SessionPeer, Speaker};
 use crate::hello::Role;
 use crate::ids::{Attempt, Generation, PeerId};
+use crate::report::Report;
 
 /// What the parent tells session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub enum ParentToSession {
         /// Shutdown communication (RFC 9003), may be empty.
         reason: String,
     },
+    /// Are you there? Answered with `Pong` and the same number once everything before it is done with.
+    Ping(u32),
 }
 
 impl Message for ParentToSession {
@@ -106,6 +109,13 @@ pub enum SessionToParent {
     ShutdownDone {
         /// Peers that keep our routes for a while; where they do not fit the message, as many as do.
         restarting: Vec<PeerId>,
+    },
+    /// The answer to `Ping`.
+    Pong {
+        /// Its number.
+        number: u32,
+        /// What the process says of itself.
+        report: Report,
     },
 }
 

@@ -208,6 +208,7 @@ fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         group => "group",
         med_always_compare => "med_always_compare",
         rde_threads => "rde_threads",
+        engine_memory_limit => "engine_memory_limit",
         ebgp_requires_policy => "ebgp_requires_policy",
         reject_as_sets => "reject_as_sets",
     );

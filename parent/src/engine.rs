@@ -17,10 +17,12 @@ use ipc::{Link, LinkError, Message, Role};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::pulse::Pulse;
+
 /// How many messages may wait for an engine.
 const QUEUE: usize = 4096;
 
-/// How long an engine may take to say hello, to stage, to commit.
+/// How long an engine may take to say hello, to stage, to commit, to answer a question.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// What happened to an engine, or what it says.
@@ -106,6 +108,10 @@ pub(crate) struct Engine<Tx> {
     pub(crate) condemned: bool,
     /// It has its listeners.
     pub(crate) listening: bool,
+    /// Whether it answers.
+    pub(crate) pulse: Pulse,
+    /// What it says of itself.
+    pub(crate) report: Option<ipc::report::Report>,
     queue: mpsc::Sender<Outgoing<Tx>>,
     kill: Option<oneshot::Sender<()>>,
 }
@@ -144,6 +150,8 @@ impl Launcher {
             deadline: Some(Instant::now() + ANSWER_WITHIN),
             condemned: false,
             listening: false,
+            pulse: Pulse::default(),
+            report: None,
             queue,
             kill: Some(kill),
         })
@@ -164,7 +172,9 @@ impl<Tx> Engine<Tx> {
     /// Tells the engine something with fds.
     pub(crate) fn tell_with(&mut self, message: Tx, fds: Vec<OwnedFd>) {
         // A closed queue is an engine whose end is being reported.
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send((message, fds)) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send((message, fds))
+            && !self.is_killed()
+        {
             tracing::error!(engine = self.role.name(), "engine does not read its messages: killing it");
             self.kill();
         }
@@ -173,6 +183,11 @@ impl<Tx> Engine<Tx> {
     /// How many messages wait to be sent.
     pub(crate) fn queued(&self) -> u32 {
         u32::try_from(self.queue.max_capacity() - self.queue.capacity()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it is being ended.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.kill.is_none()
     }
 
     /// Ends the process, if it has not ended yet.

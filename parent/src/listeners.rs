@@ -130,7 +130,9 @@ fn grpc_uds(
         None => (group, uds.mode),
     };
     let (listener, file) = bind_unix(&uds.path)?;
-    chown(&uds.path, None, group).map_err(io::Error::from).map_err(at("group of", &uds.path))?;
+    if group.is_some() {
+        chown(&uds.path, None, group).map_err(io::Error::from).map_err(at("group of", &uds.path))?;
+    }
     fs::set_permissions(&uds.path, Permissions::from_mode(mode)).map_err(at("mode of", &uds.path))?;
     let mut fds = vec![OwnedFd::from(listener)];
     fds.extend(token(uds.token_file.as_deref())?);

@@ -13,6 +13,7 @@ mod marker;
 mod plan;
 mod privileges;
 mod processes;
+mod pulse;
 mod ready;
 mod run;
 mod sockets;

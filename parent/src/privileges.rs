@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
-use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Group, Uid, User, chown};
 
@@ -123,14 +122,11 @@ pub(crate) fn drop_rest(mode: &Mode) -> Result<(), PrivilegeError> {
             set_all_but_bounding(&has.intersection(&bind).copied().collect())?;
             tracing::warn!(
                 "not started with root's capabilities: the engines keep this user's id, groups and root \
-                 directory; they still have no capability, no_new_privs, a seccomp filter, and end with the \
-                 parent"
+                 directory; they still have no capability, no_new_privs, filters of system calls, Landlock where \
+                 the kernel has it, and end with the parent"
             );
         }
     }
-    prctl::set_no_new_privs()?;
-    // It holds keys: no core dump, no ptrace by its own user.
-    prctl::set_dumpable(false)?;
     Ok(())
 }
 

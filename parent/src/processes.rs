@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipc::Role;
 use ipc::figures::{Process, Usage};
-use nix::unistd::{SysconfVar, sysconf};
+use ipc::report::Units;
 
 use crate::engine::Engine;
 use crate::supervisor::Supervisor;
@@ -17,8 +17,9 @@ pub(crate) fn all(supervisor: &Supervisor) -> Vec<Process> {
         pid: std::process::id(),
         started: supervisor.plan.started(),
         restarts: 0,
-        usage: units.usage(std::process::id()),
+        usage: usage(std::process::id(), &units),
         queued: 0,
+        sandbox: Some(supervisor.own_sandbox),
     };
     let restarts = |role| supervisor.restarts(role);
     let engines = [
@@ -35,8 +36,10 @@ fn engine<Tx>(engine: &Engine<Tx>, restarts: u64, units: &Units) -> Process {
         pid: engine.pid,
         started: seconds(engine.started),
         restarts,
-        usage: units.usage(engine.pid),
+        // Where the parent may not look, the engine's word has to do.
+        usage: usage(engine.pid, units).or_else(|| engine.report.and_then(|r| r.usage)),
         queued: engine.queued(),
+        sandbox: engine.report.map(|r| r.sandbox),
     }
 }
 
@@ -44,56 +47,7 @@ fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// In what the system counts.
-#[derive(Debug, Clone, Copy)]
-struct Units {
-    ticks_per_second: u64,
-    page: u64,
-}
-
-impl Units {
-    fn of_system() -> Units {
-        let value = |name| {
-            let value = sysconf(name).ok().flatten();
-            value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0)
-        };
-        Units {
-            ticks_per_second: value(SysconfVar::CLK_TCK).unwrap_or(100),
-            page: value(SysconfVar::PAGE_SIZE).unwrap_or(4096),
-        }
-    }
-
-    /// `None` where the system hides processes from each other.
-    fn usage(&self, pid: u32) -> Option<Usage> {
-        self.parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// Fields of proc_pid_stat(5). The name in brackets may have anything in it, brackets as well.
-    fn parse(&self, stat: &str) -> Option<Usage> {
-        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
-        // The first of them is the third of the file.
-        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        let ticks = field(14)?.saturating_add(field(15)?);
-        Some(Usage {
-            cpu_ms: ticks.saturating_mul(1000) / self.ticks_per_second,
-            resident: field(24)?.saturating_mul(self.page),
-            threads: u32::try_from(field(20)?).ok()?,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_of_a_process_are_read_whatever_its_name() {
-        let units = Units { ticks_per_second: 100, page: 4096 };
-        let stat = "77 (a) (b c) S 1 77 77 0 -1 4194560 900 0 3 0 150 25 0 0 20 0 4 0 12345 1000000 300 1844 1 1 0 0 0";
-        assert_eq!(units.parse(stat), Some(Usage { cpu_ms: 1750, resident: 300 * 4096, threads: 4 }));
-        assert_eq!(units.parse("77 (a) S 1"), None);
-        assert_eq!(units.parse(""), None);
-        let own = Units::of_system().usage(std::process::id()).unwrap();
-        assert!(own.resident > 0 && own.threads > 0);
-    }
+/// `None` where the system hides processes from each other.
+fn usage(pid: u32, units: &Units) -> Option<Usage> {
+    units.parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

@@ -1,5 +1,7 @@
 //! Tells the service manager how far the daemon is (`sd_notify(3)`). Does nothing where there is none.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// All engines run the configuration and have their listeners, or go on with the one before.
@@ -18,6 +20,18 @@ pub(crate) fn reloading() {
 /// The coordinated shutdown has begun.
 pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("ending all sessions")]);
+}
+
+/// All processes are at work: without hearing that for a while, the service manager starts the daemon anew.
+pub(crate) fn healthy() {
+    if watchdog().is_some() {
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+/// How long the service manager waits for [`healthy`]; `None`: it does not.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|w| !w.is_zero())
 }
 
 fn notify(state: &[NotifyState<'_>]) {

@@ -5,7 +5,7 @@ mod file;
 mod reload;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipc::parent_control::{ControlToParent, ParentToControl};
@@ -50,6 +50,8 @@ pub(crate) enum StartError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Folder(#[from] folder::FolderError),
+    #[error("cannot lock the parent down: {0}")]
+    Sandbox(#[from] sandbox::SandboxError),
     #[error("cannot start the engines: {0}")]
     Engines(io::Error),
     #[error("{0}")]
@@ -89,6 +91,8 @@ struct Daemon {
     stopping: Option<Stopping>,
     last_signal: Option<Instant>,
     exit_code: u8,
+    /// When the engines are asked next whether they are at work.
+    ask_at: Instant,
 }
 
 /// Opens everything, starts the engines, and runs until the daemon ends; gives its exit status.
@@ -106,10 +110,12 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
     privileges::raise_fd_limit()?;
     privileges::drop_rest(&mode)?;
     let (events, mut received) = mpsc::channel(EVENTS);
-    let launcher = Launcher { folder: folder::engines()?, environment: environment(config, &mode), events };
+    let folder = folder::engines()?;
+    let sandbox = sandbox::enter_parent(&writes(config, &config_path), &folder)?;
+    let launcher = Launcher { folder, environment: environment(config, &mode), events };
     let mut signals = Signals::new()?;
     let mut daemon = Daemon {
-        supervisor: Supervisor::new(launcher, plan, sockets, listeners),
+        supervisor: Supervisor::new(launcher, plan, sockets, listeners, sandbox),
         config_path,
         config: config.clone(),
         text: loaded.text.clone(),
@@ -122,6 +128,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
         stopping: None,
         last_signal: None,
         exit_code: 0,
+        ask_at: Instant::now(),
     };
     daemon.supervisor.start_all().map_err(StartError::Engines)?;
     loop {
@@ -146,6 +153,16 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
+/// Folders in which the parent goes on writing: for changes of the configuration, for what outlives the process, and to
+/// remove the socket at the end.
+fn writes(config: &Config, config_path: &Path) -> Vec<PathBuf> {
+    // Where the file is a link, what it leads to is what is changed.
+    let file = config_path.canonicalize().unwrap_or_else(|_| config_path.to_owned());
+    let socket = config.telemetry.grpc_uds.as_ref().map(|uds| uds.path.as_path());
+    let folders = [Some(file.as_path()), socket].into_iter().flatten().filter_map(Path::parent);
+    folders.chain([config.global.runtime_state_dir.as_path()]).map(Path::to_owned).collect()
+}
+
 /// What engines find in their environment.
 fn environment(config: &Config, mode: &Mode) -> Vec<(&'static str, String)> {
     let (format, level) = (config.telemetry.log_format.name(), config.telemetry.log_level.name());
@@ -153,6 +170,9 @@ fn environment(config: &Config, mode: &Mode) -> Vec<(&'static str, String)> {
         .filter_map(|n| Some(format!(",[peer{{peer_addr={}}}]={}", n.address, n.log_level?.name())))
         .collect();
     let mut environment = vec![(sandbox::ENV_LOG, format!("{format}:{level}{peers}"))];
+    if let Some(octets) = config.global.engine_memory_limit {
+        environment.push((sandbox::ENV_MEMORY, octets.to_string()));
+    }
     if let Ok(filter) = std::env::var("RUST_LOG") {
         environment.push(("RUST_LOG", filter));
     }
@@ -247,6 +267,9 @@ impl Daemon {
                 self.supervisor.stage_refused(Role::Session, &error)
             }
             SessionToParent::Committed(generation) => self.supervisor.committed(Role::Session, generation),
+            SessionToParent::Pong { number, report } => {
+                self.supervisor.pong(Role::Session, number, report, Instant::now())
+            }
             SessionToParent::WantConnect { peer, attempt } => self.want_connect(peer, attempt),
             SessionToParent::ShutdownDone { restarting }
                 if matches!(self.stopping, Some(Stopping::Sessions(_))) =>
@@ -268,6 +291,9 @@ impl Daemon {
             RdeToParent::Staged(generation) => self.supervisor.staged(Role::Rde, generation),
             RdeToParent::StageRefused { error, .. } => self.supervisor.stage_refused(Role::Rde, &error),
             RdeToParent::Committed(generation) => self.supervisor.committed(Role::Rde, generation),
+            RdeToParent::Pong { number, report } => {
+                self.supervisor.pong(Role::Rde, number, report, Instant::now())
+            }
         }
     }
 
@@ -275,6 +301,9 @@ impl Daemon {
         match message {
             ControlToParent::Staged(generation) => self.supervisor.staged(Role::Control, generation),
             ControlToParent::Committed(generation) => self.supervisor.committed(Role::Control, generation),
+            ControlToParent::Pong { number, report } => {
+                self.supervisor.pong(Role::Control, number, report, Instant::now())
+            }
             ControlToParent::Intent { .. }
             | ControlToParent::Edit(_)
             | ControlToParent::File(_)
@@ -410,7 +439,8 @@ impl Daemon {
             Some(Stopping::Sessions(at) | Stopping::Engines(at)) => Some(at),
             Some(Stopping::Killed) | None => None,
         };
-        self.supervisor.next_deadline().into_iter().chain(own).chain(self.file_deadline()).min()
+        let all = self.supervisor.next_deadline().into_iter().chain(own).chain(self.file_deadline());
+        all.chain([self.ask_at]).min()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -424,6 +454,12 @@ impl Daemon {
             _ => {}
         }
         self.file_time(now);
+        if self.ask_at <= now {
+            self.ask_at = now + self.supervisor.ask_every();
+            if self.supervisor.ask_all(now) {
+                ready::healthy();
+            }
+        }
         let outcome = self.supervisor.on_time(now);
         self.on_outcome(outcome);
     }

@@ -3,6 +3,19 @@
 //! session and rde hold one state between them (who is up, and with which routes), so that they live and
 //! die together; control holds nothing and is replaced by itself.
 
+/// Does the same with whichever engine has the role.
+macro_rules! with_engine {
+    ($self:ident, $role:expr, $engine:ident => $do:expr) => {
+        match $role {
+            Role::Session => $self.session.as_mut().map(|$engine| $do),
+            Role::Rde => $self.rde.as_mut().map(|$engine| $do),
+            Role::Control => $self.control.as_mut().map(|$engine| $do),
+            Role::Parent => None,
+        }
+    };
+}
+
+mod health;
 mod reload;
 
 use std::collections::HashSet;
@@ -15,12 +28,15 @@ use std::time::{Duration, Instant};
 use ipc::parent_control::{ControlToParent, ParentToControl};
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::parent_session::{ParentToSession, SessionToParent};
+use ipc::report::Sandbox;
 use ipc::{Generation, LinkError, PeerId, Role, channel};
 
 use crate::backoff::{Backoff, Verdict};
 use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
 use crate::listeners::ControlListeners;
 use crate::plan::Plan;
+use crate::pulse::Rhythm;
+use crate::ready;
 use crate::sockets::Sockets;
 pub(crate) use reload::NotInForce;
 use reload::Pending;
@@ -67,18 +83,10 @@ pub(crate) struct Supervisor {
     /// How a reload ended.
     reloaded: Option<Result<(), NotInForce>>,
     stopping: bool,
-}
-
-/// Does the same with whichever engine has the role.
-macro_rules! with_engine {
-    ($self:ident, $role:expr, $engine:ident => $do:expr) => {
-        match $role {
-            Role::Session => $self.session.as_mut().map(|$engine| $do),
-            Role::Rde => $self.rde.as_mut().map(|$engine| $do),
-            Role::Control => $self.control.as_mut().map(|$engine| $do),
-            Role::Parent => None,
-        }
-    };
+    /// How often engines are asked whether they are at work.
+    rhythm: Rhythm,
+    /// What keeps the parent itself from doing harm.
+    pub(crate) own_sandbox: Sandbox,
 }
 
 impl Supervisor {
@@ -87,6 +95,7 @@ impl Supervisor {
         plan: Plan,
         sockets: Sockets,
         listeners: ControlListeners,
+        own_sandbox: Sandbox,
     ) -> Supervisor {
         Supervisor {
             launcher,
@@ -105,6 +114,8 @@ impl Supervisor {
             retired: HashSet::new(),
             reloaded: None,
             stopping: false,
+            rhythm: Rhythm::new(ready::watchdog()),
+            own_sandbox,
         }
     }
 
@@ -138,6 +149,8 @@ impl Supervisor {
         for role in roles {
             self.stage(*role).map_err(io::Error::other)?;
         }
+        // What they say of themselves is known soon.
+        self.ask_all(Instant::now());
         Ok(())
     }
 
@@ -401,7 +414,8 @@ impl Supervisor {
             self.rde.as_ref().and_then(|e| e.deadline),
             self.control.as_ref().and_then(|e| e.deadline),
         ];
-        restarts.filter_map(|(_, at)| at).chain(engines.into_iter().flatten()).min()
+        let engines = engines.into_iter().flatten().chain(self.hung_at());
+        restarts.filter_map(|(_, at)| at).chain(engines).min()
     }
 
     fn all_dead(&self, group: &[Role]) -> bool {
@@ -416,6 +430,9 @@ impl Supervisor {
                 e.deadline = None;
                 e.kill();
             });
+        }
+        if !self.stopping {
+            self.kill_hung(now);
         }
         for (n, group) in TOGETHER.iter().enumerate() {
             let due = self.restart_at[n].is_some_and(|at| at <= now) && self.all_dead(group);

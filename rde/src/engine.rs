@@ -61,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) control: Outbox<RdeToControl>,
     pub(crate) replies: Replies,
     pub(crate) watching: Watching,
+    /// Is to be answered to the parent.
+    pong: Option<u32>,
     /// There may be work.
     busy: bool,
 }
@@ -75,6 +77,10 @@ pub(crate) async fn run(parent: OwnedFd) -> Result<(), LinkError> {
     let mut engine = Engine::new();
     loop {
         engine.pass_on();
+        if let Some(number) = engine.pong.take() {
+            let report = sandbox::report();
+            parent_tx.send(&RdeToParent::Pong { number, report }).await?;
+        }
         let waiting = engine.pump(&mut inputs)?;
         if engine.busy {
             // The runtime asks the system what has come in only when it gets control.
@@ -102,6 +108,7 @@ impl Engine {
             control: Outbox::new(),
             replies: Replies::default(),
             watching: Watching::new(),
+            pong: None,
             busy: false,
         }
     }
@@ -246,6 +253,13 @@ impl Engine {
             }
             ParentToRde::Abort(_) => self.staging.abort(),
             ParentToRde::Drain { peer, on } => self.drain(peer, on),
+            ParentToRde::Ping(number) => {
+                match &mut self.tables {
+                    Some(tables) => tables.ping(number),
+                    None => self.pong = Some(number),
+                }
+                self.busy = true;
+            }
             ParentToRde::Shutdown => return Ok(false),
         }
         Ok(true)
@@ -418,6 +432,7 @@ impl Engine {
                 Said::Changes(shard, changes) => self.changes(shard, &changes),
                 Said::Walked(shard, walked) => self.walked(shard, &walked),
                 Said::Counted(id, counted) => self.counted(id, &counted),
+                Said::Pong(number) => self.pong = Some(number),
             }
         }
     }

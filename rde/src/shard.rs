@@ -77,6 +77,8 @@ pub(crate) enum Command {
     More(Option<u64>),
     Cancel(u64),
     Count(u64),
+    /// Answered at once: the shard is at work.
+    Ping(u32),
     /// Work that could not go on perhaps can now.
     Wake,
 }
@@ -132,6 +134,7 @@ pub(crate) enum Output {
     Watching(u64),
     Told(Told),
     Counted(u64, Counted),
+    Pong(u32),
 }
 
 /// Octets that wait for session, for all shards.
@@ -226,6 +229,7 @@ impl Shard {
                 let counted = Counted { tables: self.rib.counters(), peers: self.rib.all_peer_counters() };
                 self.says.push(Output::Counted(id, counted));
             }
+            Command::Ping(number) => self.says.push(Output::Pong(number)),
             Command::Wake => {}
         }
     }

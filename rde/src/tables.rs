@@ -87,6 +87,8 @@ pub(crate) enum Said {
     /// A shard has gone on with a snapshot; the step is the last one where it is that for all of them.
     Walked(u16, Walked),
     Counted(u64, Counted),
+    /// All shards are at work.
+    Pong(u32),
 }
 
 /// A command to watch, or not to any more.
@@ -133,6 +135,8 @@ pub(crate) struct Tables {
     next_watch: u64,
     /// Snapshots under way: how many shards have not come to their end.
     snapshots: HashMap<u64, usize>,
+    /// The parent's last question whether all are at work, and how many shards have answered it.
+    ping: (u32, usize),
     pub(crate) backlog: Arc<Backlog>,
     said: VecDeque<Said>,
 }
@@ -177,6 +181,7 @@ impl Tables {
             watches: VecDeque::new(),
             next_watch: 0,
             snapshots: HashMap::new(),
+            ping: (0, 0),
             backlog: Arc::clone(&backlog),
             said: VecDeque::new(),
         };
@@ -386,6 +391,12 @@ impl Tables {
         self.tell_all(|| Command::Count(id));
     }
 
+    /// Asks all shards whether they are at work.
+    pub(crate) fn ping(&mut self, number: u32) {
+        self.ping = (number, 0);
+        self.tell_all(|| Command::Ping(number));
+    }
+
     /// Whether another batch may be filled.
     pub(crate) fn has_room(&self) -> bool {
         self.in_flight.len() < IN_FLIGHT
@@ -572,6 +583,15 @@ impl Tables {
                     }
                     let Some((_, sum)) = self.counts.remove(&id) else { continue };
                     Said::Counted(id, sum)
+                }
+                Output::Pong(number) => {
+                    if self.ping.0 == number {
+                        self.ping.1 += 1;
+                    }
+                    if self.ping != (number, self.count) {
+                        continue;
+                    }
+                    Said::Pong(number)
                 }
             };
             self.said.push_back(said);

@@ -112,6 +112,9 @@ impl Main {
                     peer.disable(&reason);
                 }
             }
+            ParentToSession::Ping(number) => {
+                self.engine.tell_parent(SessionToParent::Pong { number, report: sandbox::report() });
+            }
             ParentToSession::Shutdown { reason } => {
                 return Ok(Next::Exit { restarting: self.shutdown(&reason) });
             }

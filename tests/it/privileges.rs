@@ -23,6 +23,53 @@ fn status(pid: u32, field: &str) -> Result<String> {
     Ok(line.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
+/// The hard limit of a resource, from `/proc/PID/limits`.
+fn limit(pid: u32, resource: &str) -> Result<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(resource));
+    let hard = line.and_then(|line| line.split_whitespace().nth(1)).map(str::to_owned);
+    hard.ok_or_else(|| Error::new(format!("no {resource} in the limits of {pid}: {text}")))
+}
+
+/// What the daemon says of its protections is what the kernel says, for every process and in all three places.
+#[test]
+fn each_process_says_what_holds() -> Result<()> {
+    Lab::run(|lab| {
+        let (mut daemon, _speaker) = start(lab)?;
+        wait("what the engines say of themselves", 10, || {
+            let all = daemon.json(&["processes"])?;
+            let told = |p: &serde_json::Value| p["sandbox"].as_object().is_some_and(|s| !s.is_empty());
+            Ok(all.as_array().is_some_and(|all| all.len() == 4 && all.iter().all(told)))
+        })?;
+        let all = daemon.json(&["processes"])?;
+        let metrics = daemon.ctl(&["metrics"])?;
+        let log = daemon.process().log();
+        for process in all.as_array().into_iter().flatten() {
+            let name = process["name"].as_str().unwrap_or_default();
+            let is_engine = name != "parent";
+            for (protection, on) in process["sandbox"].as_object().into_iter().flatten() {
+                let series = format!(
+                    "rustbgpd_engine_sandbox{{engine=\"{name}\",protection=\"{protection}\"}} {}",
+                    u8::from(on == true)
+                );
+                assert!(metrics.contains(&series), "{series}: {metrics}");
+                // The kernel of whoever runs this may be too old for some.
+                match protection.as_str() {
+                    "landlock_files" | "landlock_network" | "landlock_signals" => {}
+                    "account" | "empty_root" | "memory_limit" => {
+                        assert_eq!(on, is_engine, "{name} {protection}")
+                    }
+                    _ => assert_eq!(on, true, "{name} {protection}"),
+                }
+            }
+            let entered = log.lines().filter(|l| l.contains("sandbox entered"));
+            let entered = entered.filter(|l| l.contains(&format!("\"engine\":\"{name}\""))).count();
+            assert_eq!(entered, 1, "{name}: {log}");
+        }
+        Ok(())
+    })
+}
+
 /// The id that the engines should have: the service account's, where it exists.
 fn account(field: usize) -> Result<String> {
     let users = fs::read_to_string("/etc/passwd")?;
@@ -58,6 +105,7 @@ fn start(lab: &Lab) -> Result<(Rustbgpd, Speaker)> {
     lab.link(&us, &peer, &["10.0.0.1/24"], &["10.0.0.2/24"])?;
     let config =
         Rustbgpd::configuration(65001, "10.0.0.1", &[Neighbor::new("10.0.0.2", 65002).set("passive", true)]);
+    let config = config.replace("listen_port = 179", "listen_port = 179\nengine_memory_limit = 1024");
     let daemon = Rustbgpd::start(&us, &config)?;
     let speaker = Speaker::establish(&peer, "10.0.0.1:179".parse()?, 65002, 90, [10, 0, 0, 2])?;
     daemon.wait_established(&["10.0.0.2".parse()?])?;
@@ -89,6 +137,13 @@ fn engines_of_root_have_nothing_left() -> Result<()> {
             // A filter: what it allows is tested where it is written, in ipc/sandbox.
             assert_eq!(status(pid, "Seccomp")?, "2", "{role}");
             assert_eq!(status(pid, "Threads")?, engine_threads(role)?.to_string(), "{role}");
+            assert_eq!(limit(pid, "Max core file size")?, "0", "{role}");
+            assert_eq!(limit(pid, "Max data size")?, (1_u64 << 30).to_string(), "{role}");
+            match role {
+                "rde" => assert_eq!(limit(pid, "Max open files")?, "256"),
+                "control" => assert_eq!(limit(pid, "Max open files")?, "4096"),
+                _ => {}
+            }
             let root = format!("/proc/{pid}/root/");
             assert_eq!(fs::read_dir(&root)?.count(), 0, "{role}: {:?}", fs::read_link(&root));
         }
@@ -102,6 +157,8 @@ fn engines_of_root_have_nothing_left() -> Result<()> {
             assert_eq!(has & !PARENT_CAPABILITIES, 0, "parent {set}");
         }
         assert_eq!(status(parent, "NoNewPrivs")?, "1");
+        assert_eq!(status(parent, "Seccomp")?, "2");
+        assert_eq!(limit(parent, "Max core file size")?, "0");
         Ok(())
     })
 }
@@ -115,7 +172,9 @@ fn engines_hold_only_the_fds_of_their_job() -> Result<()> {
             let internet = internet_sockets(pid)?;
             for target in open_fds(pid)? {
                 let harmless = ["/dev/null", "socket:", "anon_inode:[eventpoll]", "anon_inode:[eventfd]"];
-                let is_log = target.starts_with("/run/lab/rustbgpd");
+                // Its own figures, by the number that it has in the host.
+                let is_figures = target.starts_with("/proc/") && target.ends_with("/stat");
+                let is_log = target.starts_with("/run/lab/rustbgpd") || is_figures;
                 assert!(is_log || harmless.iter().any(|h| target.starts_with(h)), "{role}: {target}");
                 if role != "session" {
                     assert!(!internet.contains(&target), "{role} has an internet socket");

@@ -102,6 +102,10 @@ impl Control {
             }
             ParentToControl::ChainsReply { id, result } => self.app.edits.shown(id, result),
             ParentToControl::FileReply(part) => self.app.files.answered(part).map_err(|e| wrong(&e))?,
+            ParentToControl::Ping(number) => {
+                let report = sandbox::report();
+                self.tx.send(&ControlToParent::Pong { number, report }).await?;
+            }
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

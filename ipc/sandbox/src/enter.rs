@@ -4,21 +4,23 @@
 //! `prctl(2)` say which depends on which.
 #![expect(unsafe_code, reason = "fds by number and signal dispositions have no safe interface")]
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use caps::CapSet;
 use ipc::Role;
+use ipc::report::{Protection, Sandbox};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
-use nix::unistd::{chdir, chroot, getppid, setgroups, setresgid, setresuid};
+use nix::unistd::{chdir, chroot, getppid, getuid, setgroups, setresgid, setresuid};
 
 use crate::log::{LogError, init_logging};
-use crate::seccomp;
 use crate::start::{Drop, ENV_LOG, PARENT_FD, Start};
+use crate::{landlock, limits, report, seccomp};
 
 /// Why the process must not go on.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +80,7 @@ impl<T> Step<T> for Result<T, caps::errors::CapsError> {
 /// engine's end of the channel to the parent. Must run first in `main`, before there is a thread.
 ///
 /// Afterwards the process dies with its parent, ignores SIGHUP, SIGINT and SIGTERM (the parent ends it),
-/// has no fd but 0 to 3 and is killed by a system call that its filter does not allow. It has one thread;
+/// has no fd but 0 to 3 and one for its figures, and is killed by a system call that its filter does not allow. It has one thread;
 /// only rde can start others, and nobody a process.
 ///
 /// # Errors
@@ -87,6 +89,7 @@ pub fn enter(role: Role) -> Result<OwnedFd, SandboxError> {
     let start = Start::from_environment()?;
     let parent = take_parent_fd()?;
     init_logging(start.format, &start.level)?;
+    let stat = report::open_stat();
     match &start.drop {
         Some(drop) => become_nobody(drop)?,
         None => clear_capabilities()?,
@@ -95,12 +98,36 @@ pub fn enter(role: Role) -> Result<OwnedFd, SandboxError> {
     prctl::set_dumpable(false).step("not dumpable")?;
     die_with_parent(&parent)?;
     ignore_signals()?;
-    close_all_from(PARENT_FD + 1)?;
+    let stat = keep_one(stat)?;
+    limits::set(role, start.memory).step("limits")?;
     one_heap();
     if role == Role::Control {
         give_way();
     }
+    let landlock = landlock::nothing().map_err(|error| SandboxError::Step { step: "landlock", error })?;
+    let sandbox = Sandbox::default()
+        .with(Protection::Account, !getuid().is_root())
+        .with(
+            Protection::Capabilities,
+            caps::read(None, CapSet::Bounding).step("read capabilities")?.is_empty(),
+        )
+        .with(Protection::EmptyRoot, start.drop.is_some())
+        .with(Protection::NoNewPrivs, prctl::get_no_new_privs().step("no_new_privs")?)
+        .with(Protection::NotDumpable, !prctl::get_dumpable().step("not dumpable")?)
+        .with(Protection::LandlockFiles, landlock.files)
+        .with(Protection::LandlockNetwork, landlock.network)
+        .with(Protection::LandlockSignals, landlock.signals)
+        .with(Protection::Limits, true)
+        .with(Protection::MemoryLimit, start.memory.is_some());
     seccomp::install(role)?;
+    let sandbox = sandbox.with(Protection::Seccomp, true);
+    tracing::info!(
+        engine = role.name(),
+        on = sandbox.names(true),
+        off = sandbox.names(false),
+        "sandbox entered"
+    );
+    report::keep(sandbox, stat);
     Ok(parent)
 }
 
@@ -195,6 +222,27 @@ fn ignore_signals() -> Result<(), SandboxError> {
         unsafe { signal(s, SigHandler::SigIgn) }.step("ignore signals")?;
     }
     Ok(())
+}
+
+/// Closes all fds but those of the start contract, and this one, which becomes the next.
+fn keep_one(file: Option<File>) -> Result<Option<File>, SandboxError> {
+    const KEPT: i32 = PARENT_FD + 1;
+    let Some(file) = file else {
+        close_all_from(KEPT)?;
+        return Ok(None);
+    };
+    let kept = if file.as_raw_fd() == KEPT {
+        file
+    } else {
+        // SAFETY: whatever has this number was inherited, and is nobody's.
+        let fd = unsafe { libc::dup3(file.as_raw_fd(), KEPT, libc::O_CLOEXEC) };
+        Errno::result(fd).step("keep an fd")?;
+        drop(file);
+        // SAFETY: made by the line above, for us alone.
+        unsafe { File::from_raw_fd(KEPT) }
+    };
+    close_all_from(KEPT + 1)?;
+    Ok(Some(kept))
 }
 
 fn close_all_from(first: i32) -> Result<(), SandboxError> {

@@ -53,6 +53,16 @@ pub(crate) fn install(role: Role) -> Result<(), SandboxError> {
     apply(&compile(allowed, SeccompAction::KillProcess, SeccompAction::Allow)?)
 }
 
+/// Installs the filter of the parent, which engines inherit.
+pub(crate) fn install_parent() -> Result<(), SandboxError> {
+    let (errno, refused) = filters::clone3();
+    let mut allowed = filters::of(Role::Parent);
+    allowed.push(refused.clone());
+    apply(&compile(vec![refused], SeccompAction::Allow, SeccompAction::Errno(errno))?)?;
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    apply(&compile(allowed, denied, SeccompAction::Allow)?)
+}
+
 fn compile(
     calls: Vec<Allowed>,
     otherwise: SeccompAction,

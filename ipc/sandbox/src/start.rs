@@ -21,6 +21,9 @@ pub const ENV_GID: &str = "RUSTBGPD_GID";
 /// Environment variable, root mode only: an existing empty directory to make the root.
 pub const ENV_CHROOT: &str = "RUSTBGPD_CHROOT";
 
+/// Environment variable: how much memory the engine may have, in octets.
+pub const ENV_MEMORY: &str = "RUSTBGPD_MEMORY";
+
 /// What the parent asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
@@ -28,6 +31,8 @@ pub(crate) struct Start {
     pub(crate) level: String,
     /// Root mode.
     pub(crate) drop: Option<Drop>,
+    /// Octets.
+    pub(crate) memory: Option<u64>,
 }
 
 /// What to become.
@@ -65,7 +70,9 @@ impl Start {
             }
             _ => return Err(SandboxError::HalfRootMode),
         };
-        Ok(Start { format: format.parse()?, level: level.to_owned(), drop })
+        let memory = text(ENV_MEMORY)?;
+        let memory = memory.map(|v| v.parse().map_err(|_| bad(ENV_MEMORY, OsStr::new(&v)))).transpose()?;
+        Ok(Start { format: format.parse()?, level: level.to_owned(), drop, memory })
     }
 }
 

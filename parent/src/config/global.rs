@@ -36,6 +36,10 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
     let group = group(r, t, "group");
     let med_always_compare = r.boolean(t, "med_always_compare");
     let rde_threads = r.number_where(t, "rde_threads", "must be 1 to 64", |n: u16| (1..=64).contains(&n));
+    let engine_memory_limit =
+        r.number_where(t, "engine_memory_limit", "must be 64 to 1048576 (MiB)", |n: u32| {
+            (64..=1 << 20).contains(&n)
+        });
     let ebgp_requires_policy = r.boolean(t, "ebgp_requires_policy");
     let reject_as_sets = r.boolean(t, "reject_as_sets");
     let router_id = router_id?.value;
@@ -51,6 +55,7 @@ pub(super) fn read<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<Global> {
         group,
         med_always_compare: med_always_compare.is_some_and(|b| b.value),
         rde_threads: rde_threads.map_or_else(default_threads, |n| n.value),
+        engine_memory_limit: engine_memory_limit.map(|n| u64::from(n.value) << 20),
         ebgp_requires_policy: ebgp_requires_policy.is_some_and(|b| b.value),
         reject_as_sets: reject_as_sets.is_some_and(|b| b.value),
     })

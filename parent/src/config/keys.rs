@@ -102,6 +102,7 @@ pub(super) const GLOBAL: &[Key] = &[
     now("group"),
     now("med_always_compare"),
     now("rde_threads"),
+    now("engine_memory_limit"),
     now("ebgp_requires_policy"),
     now("reject_as_sets"),
     now("telemetry"),

@@ -68,6 +68,8 @@ pub(crate) struct Global {
     pub med_always_compare: bool,
     /// Threads that the tables are split over, 1 to 64.
     pub rde_threads: u16,
+    /// How much memory each engine may have, in octets; `None` = no limit of ours.
+    pub engine_memory_limit: Option<u64>,
     /// An external peer without a policy gets and gives nothing (RFC 8212).
     pub ebgp_requires_policy: bool,
     /// Paths with an AS_SET are not taken (RFC 9774).

@@ -75,12 +75,19 @@ pub(super) async fn processes(connection: Connection, out: &mut Out) -> Result<(
         Column::right("CPU"),
         Column::right("Memory"),
         Column::right("Threads"),
+        Column::left("Sandbox without"),
     ];
     Ok(Table::print(&columns, &rows, out)?)
 }
 
 fn process_row(p: &grpc::v1::Process) -> Row {
     let unknown = || "-".to_owned();
+    let off: Vec<&str> = p.sandbox.iter().filter(|s| !s.on).map(|s| s.name.as_str()).collect();
+    let sandbox = match (p.sandbox.is_empty(), off.is_empty()) {
+        (true, _) => unknown(),
+        (false, true) => "nothing".to_owned(),
+        (false, false) => off.join(" "),
+    };
     let restarts = if p.restarts == 0 { Paint::Plain } else { Paint::Yellow };
     vec![
         p.name.clone().into(),
@@ -90,6 +97,7 @@ fn process_row(p: &grpc::v1::Process) -> Row {
         p.cpu_milliseconds.map_or_else(unknown, |ms| text::duration(ms / 1000)).into(),
         p.resident_bytes.map_or_else(unknown, text::octets).into(),
         p.threads.map_or_else(unknown, |n| n.to_string()).into(),
+        sandbox.into(),
     ]
 }
 

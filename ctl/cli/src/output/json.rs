@@ -338,6 +338,7 @@ pub(crate) fn process(p: &v1::Process) -> Value {
         "cpu_milliseconds": p.cpu_milliseconds,
         "resident_bytes": p.resident_bytes,
         "threads": p.threads,
+        "sandbox": p.sandbox.iter().map(|s| (s.name.clone(), json!(s.on))).collect::<Map<_, _>>(),
     })
 }
 

@@ -12,9 +12,9 @@ fn processes_as_table_and_json() {
     assert_eq!(
         daemon.ok(&["processes"]),
         "\
-Process  PID  Uptime  Restarts     CPU   Memory  Threads
-parent    70  1h 01m         0       -        -        -
-rde       77  1m 30s         2  1m 01s  1.5 GiB        5
+Process  PID  Uptime  Restarts     CPU   Memory  Threads  Sandbox without
+parent    70  1h 01m         0       -        -        -  -
+rde       77  1m 30s         2  1m 01s  1.5 GiB        5  landlock_network memory_limit
 "
     );
     let unknown = json!(null);
@@ -22,9 +22,10 @@ rde       77  1m 30s         2  1m 01s  1.5 GiB        5
         daemon.json(&["processes"]),
         json!([
             { "name": "parent", "pid": 70, "uptime_seconds": 3_700, "restarts": 0, "cpu_milliseconds": unknown,
-              "resident_bytes": unknown, "threads": unknown },
+              "resident_bytes": unknown, "threads": unknown, "sandbox": {} },
             { "name": "rde", "pid": 77, "uptime_seconds": 90, "restarts": 2, "cpu_milliseconds": 61_500,
-              "resident_bytes": 1_610_612_736_u64, "threads": 5 },
+              "resident_bytes": 1_610_612_736_u64, "threads": 5,
+              "sandbox": { "seccomp": true, "landlock_network": false, "memory_limit": false } },
         ])
     );
 }

@@ -457,6 +457,7 @@ impl ControlService for Api {
         &self,
         _: Request<GetProcessesRequest>,
     ) -> Result<Response<GetProcessesResponse>, Status> {
+        let on = |name: &str, on| ProcessProtection { name: name.into(), on };
         let rde = Process {
             name: "rde".into(),
             pid: 77,
@@ -465,6 +466,7 @@ impl ControlService for Api {
             cpu_milliseconds: Some(61_500),
             resident_bytes: Some(1_610_612_736),
             threads: Some(5),
+            sandbox: vec![on("seccomp", true), on("landlock_network", false), on("memory_limit", false)],
         };
         let parent = Process { name: "parent".into(), pid: 70, uptime_seconds: 3_700, ..Process::default() };
         Ok(Response::new(GetProcessesResponse { processes: vec![parent, rde] }))

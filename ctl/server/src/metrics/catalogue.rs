@@ -92,6 +92,8 @@ metrics! {
             "When the process was started, in seconds since 1970.";
         RESTARTS Counter "rustbgpd_engine_restarts_total" ["engine"]
             "How often the process was started again since the daemon began.";
+        SANDBOX Gauge "rustbgpd_engine_sandbox" ["engine" "protection"]
+            "Whether the protection holds for the process: 1 or 0; docs/SECURITY.md lists them.";
         QUEUED Gauge "rustbgpd_engine_queued_messages" ["engine"]
             "Messages of the parent that wait to be sent to the process.";
         IPC_MESSAGES Counter "rustbgpd_ipc_messages_total" ["engine" "with" "direction"]

@@ -2,6 +2,7 @@
 
 use ipc::Role;
 use ipc::figures::{Process, Traffic, Usage};
+use ipc::report::Protection;
 
 use super::{Snapshot, of};
 use crate::exposition::{Metric, Text};
@@ -45,6 +46,14 @@ fn processes(text: &mut Text, processes: &[Process]) {
     each(text, &of::STARTED, processes, |p| p.started);
     each(text, &of::RESTARTS, processes, |p| p.restarts);
     each(text, &of::QUEUED, processes, |p| p.queued.into());
+    let mut samples = text.metric(&of::SANDBOX);
+    for process in processes {
+        let Some(sandbox) = process.sandbox else { continue };
+        for protection in Protection::ALL {
+            let on = u8::from(sandbox.has(protection));
+            samples.sample(&[process.role.name(), protection.name()], on);
+        }
+    }
 }
 
 fn each(text: &mut Text, metric: &'static Metric, processes: &[Process], f: impl Fn(&Process) -> u64) {

@@ -6,11 +6,13 @@ use std::time::UNIX_EPOCH;
 use grpc::v1::control_service_server::ControlService;
 use grpc::v1::{
     GetProcessesRequest, GetProcessesResponse, HealthRequest, HealthResponse, MetricsRequest,
-    MetricsResponse, ShutdownRequest, ShutdownResponse, TriggerMrtDumpRequest, TriggerMrtDumpResponse,
+    MetricsResponse, ProcessProtection, ShutdownRequest, ShutdownResponse, TriggerMrtDumpRequest,
+    TriggerMrtDumpResponse,
 };
 use ipc::control_session::FsmState;
 use ipc::figures::Process;
 use ipc::parent_control::Intent;
+use ipc::report::{Protection, Sandbox};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
@@ -78,6 +80,11 @@ impl ControlService for Control {
     }
 }
 
+fn protections(sandbox: Sandbox) -> Vec<ProcessProtection> {
+    let each = |p: Protection| ProcessProtection { name: p.name().to_owned(), on: sandbox.has(p) };
+    Protection::ALL.into_iter().map(each).collect()
+}
+
 fn process(process: &Process, now: u64) -> grpc::v1::Process {
     grpc::v1::Process {
         name: process.role.name().to_owned(),
@@ -87,5 +94,6 @@ fn process(process: &Process, now: u64) -> grpc::v1::Process {
         cpu_milliseconds: process.usage.map(|u| u.cpu_ms),
         resident_bytes: process.usage.map(|u| u.resident),
         threads: process.usage.map(|u| u.threads),
+        sandbox: process.sandbox.map(protections).unwrap_or_default(),
     }
 }

@@ -32,6 +32,7 @@ use ipc::explain::{
 use ipc::figures::{Amount, Process, Traffic, Usage};
 use ipc::file::{Answer, Done, Request as FileRequest};
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
+use ipc::report::{Protection, Sandbox};
 use ipc::{Generation, PeerId, QueryId, Role};
 use ipnet::IpNet;
 use tokio::net::UnixStream;
@@ -558,7 +559,16 @@ fn traffic(with: Role, octets: u64) -> Traffic {
 
 fn processes() -> Vec<Process> {
     let usage = Some(Usage { cpu_ms: 1250, resident: 4096, threads: 5 });
-    let process = |role, usage| Process { role, pid: 7, started: 1000, restarts: 2, usage, queued: 3 };
+    let sandbox = Sandbox::default().with(Protection::Seccomp, true);
+    let process = |role, usage| Process {
+        role,
+        pid: 7,
+        started: 1000,
+        restarts: 2,
+        usage,
+        queued: 3,
+        sandbox: usage.map(|_| sandbox),
+    };
     vec![process(Role::Parent, usage), process(Role::Rde, usage), process(Role::Session, None)]
 }
 

@@ -1,8 +1,9 @@
-//! Which system calls each engine may make, and why. Whatever is not listed kills the process: a list that
-//! is too short is found by the lab, a list that is too long is found by nobody.
+//! Which system calls each process may make, and why. What is not listed kills an engine, and fails in the parent: a list
+//! that is too short is found by the lab, a list that is too long is found by nobody.
 
 mod common;
 mod control;
+mod parent;
 mod rde;
 mod session;
 
@@ -13,26 +14,28 @@ use crate::seccomp::{Allowed, any_of, plain};
 
 /// The calls of `role`.
 pub(crate) fn of(role: Role) -> Vec<Allowed> {
-    let mut calls = common::calls();
-    match role {
-        Role::Session => calls.extend(session::calls()),
-        Role::Rde => calls.extend(rde::calls()),
-        Role::Control => calls.extend(control::calls()),
-        // Lives without a filter: it spawns programs and opens what the configuration names.
-        Role::Parent => {}
-    }
-    calls
+    let more = match role {
+        Role::Session => session::calls(),
+        Role::Rde => rde::calls(),
+        Role::Control => control::calls(),
+        Role::Parent => return parent::calls(),
+    };
+    [common::calls(), more].concat()
+}
+
+/// `clone3`, whose flags are in memory, where no filter can look.
+pub(crate) fn clone3() -> (u32, Allowed) {
+    (libc::ENOSYS.unsigned_abs(), plain(libc::SYS_clone3))
 }
 
 /// Calls that fail instead of killing, with the error: most engines have one thread, none starts a program,
-/// and a library that would like to is told so. `clone3` keeps its flags in memory, where no filter can look;
-/// its error makes the C library try `clone`.
+/// and a library that would like to is told so. The error of `clone3` makes the C library try `clone`.
 pub(crate) fn refused(role: Role) -> Vec<(u32, Allowed)> {
     let clone = match role {
         Role::Rde => any_of(libc::SYS_clone, [vec![Without(0, libc::CLONE_THREAD.cast_unsigned().into())]]),
         _ => plain(libc::SYS_clone),
     };
-    vec![(libc::ENOSYS.unsigned_abs(), plain(libc::SYS_clone3)), (libc::EAGAIN.unsigned_abs(), clone)]
+    vec![clone3(), (libc::EAGAIN.unsigned_abs(), clone)]
 }
 
 /// `call` with these options only, given as level and name; for setsockopt and getsockopt.

@@ -40,6 +40,7 @@ fn what_the_file_says_is_what_is_meant() {
     assert_eq!(config.global.cluster_id.to_string(), "10.0.0.9");
     assert_eq!(config.global.user.as_deref(), Some("root"));
     assert_eq!(config.global.rde_threads, 4);
+    assert_eq!(config.global.engine_memory_limit, Some(4 << 30));
     assert_eq!(config.telemetry.log_format.name(), "text");
     assert_eq!(config.telemetry.log_level.name(), "debug");
     let [upstream, client, plain] = config.neighbors.as_slice() else { panic!("{:?}", config.neighbors) };

@@ -97,6 +97,11 @@ fn global_rules() {
             ("rde_threads = -1", &["2:15 invalid rde_threads -1: must be 1 to 64"]),
             ("rde_threads = \"4\"", &["2:15 invalid rde_threads \"4\": must be an integer"]),
             ("rde_threads = 1", &[]),
+            ("engine_memory_limit = 64", &[]),
+            (
+                "engine_memory_limit = 63",
+                &["2:23 invalid engine_memory_limit 63: must be 64 to 1048576 (MiB)"],
+            ),
             ("rde_threads = 64", &[]),
             ("med_always_compare = 1", &["2:22 invalid med_always_compare 1: must be true or false"]),
             (

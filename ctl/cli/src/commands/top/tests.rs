@@ -58,6 +58,7 @@ fn snapshot(second: u64, neighbors: Vec<NeighborState>) -> Snapshot {
         resident_bytes: Some(mib << 20),
         threads: Some(1),
         restarts: 0,
+        sandbox: Vec::new(),
     };
     let tables = FamilyTables {
         family: "ipv4_unicast".into(),
