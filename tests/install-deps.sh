@@ -5,7 +5,8 @@
 # packages and fails. Nothing is started: where there is no policy yet, one says so to the packages' scripts.
 set -eu
 
-packages="bgpdump iproute2 util-linux procps nftables bird2 frr openbgpd gobgpd tcpdump prometheus tmux"
+packages="bgpdump iproute2 util-linux procps nftables bird2 frr openbgpd gobgpd tcpdump prometheus tmux
+systemd dpkg-dev binutils lintian"
 
 missing=
 for package in $packages; do

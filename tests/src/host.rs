@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 
 use crate::init::READY;
+use crate::machine::ControlGroup;
 use crate::process::{RUN_LIMIT, children_of, tail};
 use crate::{Error, Proc, Result, wait_for};
 
@@ -38,6 +39,8 @@ pub struct Host {
     /// `unshare`; its standard input is the pipe that the init watches.
     unshare: RefCell<Child>,
     init: u32,
+    /// Of a machine: the control group that all of it is in.
+    group: Option<ControlGroup>,
 }
 
 impl Host {
@@ -61,8 +64,30 @@ impl Host {
         }
         let outer = unshare.id();
         let init = wait_for("the init of a host", 5, || Ok(children_of(outer).first().copied()))?;
-        let host = Host { name: name.into(), unshare: RefCell::new(unshare), init };
+        let host = Host { name: name.into(), unshare: RefCell::new(unshare), init, group: None };
         host.sh(SET_UP, &[name])?;
+        Ok(host)
+    }
+
+    /// A host with systemd for its init, see [`crate::Lab::machine`].
+    pub(crate) fn boot(name: &str) -> Result<Self> {
+        let group = ControlGroup::new(name)?;
+        let boot = group.boot(name)?;
+        let outer = boot.id();
+        let mut host =
+            Host { name: name.into(), unshare: RefCell::new(boot), init: outer, group: Some(group) };
+        host.init = wait_for("systemd in a machine", 20, || {
+            // The shell has become unshare, whose only child is to become systemd.
+            let first = children_of(outer).first().copied();
+            let exe = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+            Ok(first.filter(|pid| exe(pid).is_some_and(|exe| exe.ends_with("systemd"))))
+        })?;
+        wait_for("the boot of a machine", 40, || {
+            let state = host.output(&["systemctl", "is-system-running"])?;
+            let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
+            Ok(["running", "degraded"].contains(&&*state).then_some(()))
+        })?;
+        host.sh(&SET_UP[SET_UP.find("for k in").unwrap_or_default()..], &[name])?;
         Ok(host)
     }
 
@@ -87,6 +112,7 @@ impl Host {
             "--mount",
             "--uts",
             "--ipc",
+            "--cgroup",
             "--",
         ]);
         command.args(argv);
@@ -291,7 +317,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         let mut unshare = self.unshare.borrow_mut();
         drop(unshare.stdin.take());
-        let ended = wait_for("the end of a host", 5, || Ok(unshare.try_wait()?));
+        // systemd would take its time.
+        let patience = if self.group.is_some() { 0 } else { 5 };
+        let ended = wait_for("the end of a host", patience, || Ok(unshare.try_wait()?));
         if ended.is_err() {
             // --kill-child takes the init along, and the kernel the rest.
             let _ = unshare.kill();

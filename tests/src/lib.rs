@@ -18,6 +18,7 @@ pub mod full_table;
 mod host;
 mod init;
 mod link;
+mod machine;
 pub mod mrt;
 mod pairs;
 pub mod peers;

@@ -41,6 +41,16 @@ impl Lab {
         Ok(host)
     }
 
+    /// Adds a machine: a host whose init is a real systemd, on an overlay of this system. What is written there dies with it.
+    ///
+    /// # Errors
+    /// When it does not boot.
+    pub fn machine(&self, name: &str) -> Result<Rc<Host>> {
+        let host = Rc::new(Host::boot(name)?);
+        self.hosts.borrow_mut().push(host.clone());
+        Ok(host)
+    }
+
     /// Joins two hosts by a link, with the given addresses (CIDR) at its ends.
     ///
     /// # Errors
