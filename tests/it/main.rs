@@ -14,6 +14,7 @@ mod lab_itself;
 mod lan;
 mod life;
 mod limits;
+mod listeners;
 mod long_lived;
 mod malformed;
 mod manual;

@@ -18,12 +18,15 @@ const WAITS: Duration = Duration::from_millis(1500);
 /// Starts a daemon whose engine `role` is a stand-in with these arguments.
 fn start(host: &Rc<Host>, role: &str, arguments: &str, config: &str) -> Result<Proc> {
     host.sh(&format!("mkdir {FOLDER}"), &[])?;
-    let stand_in = env!("CARGO_BIN_EXE_misbehaving-engine");
+    // The parent starts no programs but those beside it.
+    for (program, name) in [(env!("CARGO_BIN_EXE_misbehaving-engine"), "stand-in"), ("/bin/sh", "sh")] {
+        host.sh("touch \"$2\"; mount --bind \"$1\" \"$2\"", &[program, &format!("{FOLDER}/{name}")])?;
+    }
     for program in ["rustbgpd", "rustbgpd-session", "rustbgpd-rde", "rustbgpd-control"] {
         let file = format!("{FOLDER}/{program}");
         if program.ends_with(&format!("-{role}")) {
             // Engines find their channel at fd 3.
-            let script = format!("#!/bin/sh\nexec {stand_in} {arguments} <&3\n");
+            let script = format!("#!{FOLDER}/sh\nexec {FOLDER}/stand-in {role}-{arguments} <&3\n");
             host.write(&format!("bin/{program}"), &script)?;
             host.run(&["chmod", "755", &file])?;
         } else {
@@ -58,28 +61,75 @@ fn assert_logged(log: &str, role: &str, words: &str) {
     assert_eq!(log.matches("starting engines again").count(), DEATHS - 1, "{role}: {log}");
 }
 
+/// A key that the parent alone has.
+const KEY: &str = "correct-horse-battery-staple";
+
+/// What an engine that was taken over tries, and the words with which the parent ends it: each time, and itself not at all.
+const ATTEMPTS: [(&str, &str, &str); 16] = [
+    ("rde", "wrong-hello", "it says hello as control"),
+    ("rde", "garbage", "a message of 40 octets does not decode"),
+    ("rde", "truncated", "a message of 2 octets does not decode"),
+    ("rde", "wrong-generation", "Staged of a configuration that it was not asked about"),
+    ("session", "fds", "a message of 0 fds carries 1"),
+    ("session", "many-fds", "a message carries more than 4 fds"),
+    ("session", "oversize", "a message is larger than"),
+    ("session", "huge-list", "a message of 12 octets does not decode"),
+    ("session", "leftover", "a message announces 0 octets of payload and carries"),
+    ("session", "out-of-state", "ShutdownDone without a shutdown"),
+    ("session", "unasked", "answers a question that nobody has asked"),
+    ("session", "connect-early", "WantConnect before the configuration is in force"),
+    ("session", "connect-elsewhere", "WantConnect: no peer"),
+    ("control", "early-wish", "a wish of a client before it has a listener"),
+    ("control", "endless-edit", "is empty or has more than"),
+    ("control", "file-name", "cannot be decoded"),
+];
+
+fn with_a_key() -> String {
+    let neighbor = Neighbor::new("127.0.0.2", PEER).set("md5_password", format!("\"{KEY}\""));
+    Rustbgpd::configuration(US, "10.0.0.1", &[neighbor])
+}
+
 #[test]
-fn an_engine_that_misbehaves_from_the_start_is_killed_and_given_up_at_last() -> Result<()> {
-    let cases = [
-        ("rde", "wrong-hello", "it says hello as control"),
-        ("rde", "garbage", "a message of 40 octets does not decode"),
-        ("session", "fds", "a message of 0 fds carries 1"),
-        ("session", "out-of-state", "ShutdownDone without a shutdown"),
-    ];
+fn an_engine_that_was_taken_over_gets_nothing_but_its_end() -> Result<()> {
     Lab::run(|lab| {
-        let config = Rustbgpd::configuration(US, "10.0.0.1", &[Neighbor::new("127.0.0.2", PEER)]);
         let started = Instant::now();
-        let mut daemons = Vec::new();
-        for (n, (role, what, _)) in cases.iter().enumerate() {
-            daemons.push(start(&lab.host(&format!("us{n}"))?, role, what, &config)?);
+        // So many at once, and then as many again: each is a daemon of its own.
+        for (half, attempts) in ATTEMPTS.chunks(8).enumerate() {
+            let mut daemons = Vec::new();
+            for (n, (role, what, _)) in attempts.iter().enumerate() {
+                daemons.push(start(&lab.host(&format!("us{half}{n}"))?, role, what, &with_a_key())?);
+            }
+            for (daemon, (role, what, words)) in daemons.iter_mut().zip(attempts) {
+                let status = daemon.wait_end(30)?;
+                let log = daemon.log();
+                assert_eq!(status.code(), Some(1), "{role} {what}: {status}\n{log}");
+                assert!(started.elapsed() >= WAITS);
+                assert_logged(&log, role, words);
+                assert!(!log.contains("panicked"), "{log}");
+                // Some wait until they are trusted.
+                let ready = ["connect-elsewhere", "endless-edit", "file-name"].contains(what);
+                assert_eq!(log.contains("starting rustbgpd"), ready, "{role} {what}: {log}");
+                // What the stand-ins were told is in the log, as far as they show it; the key is not.
+                let shows =
+                    ["wrong-generation", "connect-elsewhere", "endless-edit", "file-name"].contains(what);
+                assert_eq!(log.contains("told: StageBegin"), shows, "{role} {what}: {log}");
+                assert!(!log.contains(KEY), "{role} {what} learns the key");
+            }
         }
-        for (daemon, (role, _, words)) in daemons.iter_mut().zip(cases) {
-            let status = daemon.wait_end(15)?;
-            assert_eq!(status.code(), Some(1), "{status}\n{}", daemon.log());
-            assert!(started.elapsed() >= WAITS);
-            assert_logged(&daemon.log(), role, words);
-            assert!(!daemon.log().contains("starting rustbgpd"), "it was never ready");
-        }
+        Ok(())
+    })
+}
+
+/// Answers that nobody takes are bounded.
+#[test]
+fn an_engine_that_asks_and_does_not_read_is_killed() -> Result<()> {
+    Lab::run(|lab| {
+        let mut daemon = start(&lab.host("us")?, "session", "connect-flood", &with_a_key())?;
+        let status = daemon.wait_end(60)?;
+        let log = daemon.log();
+        assert_eq!(status.code(), Some(1), "{status}\n{log}");
+        assert_eq!(lines(&log, "engine ended unexpectedly", "session").len(), DEATHS, "{log}");
+        assert!(!log.contains("panicked"), "{log}");
         Ok(())
     })
 }
