@@ -7,12 +7,14 @@
 # make bench-parts   what the parts of the tables cost
 # make docs    docs/METRICS.md and docs/CLI.md from the code
 # make picture docs/top.svg, a picture of rustbgpctl top
+# make deb     a Debian package in target/
+# make deny    licences, origins, bans and published advisories of all crates (cargo-deny, which it installs)
 # make fuzz    every fuzz target for FUZZ_SECONDS
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs picture bench bench-full bench-report bench-parts fuzz
+.PHONY: help run test lint docs picture bench bench-full bench-report bench-parts deb deny fuzz
 
 BINARIES := -p rustbgpd -p rustbgpd-session -p rustbgpd-rde -p rustbgpd-control -p rustbgpctl
 NEXTEST := 0.9
@@ -48,6 +50,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	tests/check-docs.sh
+	tests/check-unsafe.sh
 
 docs:
 	RUSTBGPD_WRITE_DOCS=1 cargo test -p rustbgpd-control --bin rustbgpd-control metrics::catalogue
@@ -77,6 +80,15 @@ bench-report:
 bench-parts:
 	cargo bench -p rustbgpd-bgp --bench decode -- --quick
 	cargo bench -p rustbgpd-rib --benches -- --quick
+
+deb:
+	cargo build --release --locked $(BINARIES)
+	systemd/deb.sh target/release target
+
+# The advisories are fetched. What needs no network is asserted by tests/it/supply.rs in `make test`.
+deny:
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check
 
 # Without sanitizers, which want another compiler: what is fuzzed has no unsafe code. Arithmetic is checked.
 fuzz:

@@ -38,4 +38,5 @@ mod roles;
 mod route_server;
 mod service;
 mod sessions;
+mod supply;
 mod top;
