@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::BATCH;
 use crate::ids::QueryId;
+use crate::object::{Kind, Object};
 
 /// The most octets that a change has, all of its parts together.
 pub const MAX_EDIT: usize = 4 << 20;
@@ -33,6 +34,31 @@ pub enum Edit {
         way: Way,
         /// Names of policies, in order; empty = no chain.
         policies: Vec<String>,
+    },
+    /// A named thing, new or in place of what has the name.
+    SetObject {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// What it shall be.
+        object: Object,
+        /// The client knows all keys. Another one must not replace what has keys that it does not know.
+        knows_all: bool,
+    },
+    /// No more of a named thing.
+    DeleteObject {
+        /// Of which kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// The peer group of a neighbor that is there.
+    SetNeighborGroup {
+        /// Which neighbor.
+        neighbor: IpAddr,
+        /// The name of the group; `None` = in none.
+        group: Option<String>,
     },
 }
 
@@ -95,6 +121,8 @@ pub struct NewNeighbor {
     pub add_path_send: bool,
     /// How many to it at most.
     pub add_path_send_max: Option<u32>,
+    /// Everything else, by the keys that a peer group has as well.
+    pub settings: Object,
 }
 
 /// Why a change was not made. Nothing is changed then.
@@ -220,6 +248,7 @@ mod tests {
             add_path_receive: false,
             add_path_send: false,
             add_path_send_max: None,
+            settings: Object::default(),
         }))
     }
 

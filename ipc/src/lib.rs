@@ -17,6 +17,7 @@ pub mod figures;
 pub mod file;
 pub mod hello;
 pub mod ids;
+pub mod object;
 pub mod parent_control;
 pub mod parent_rde;
 pub mod parent_session;

@@ -10,6 +10,7 @@ use crate::edit::{Chains, EditError, EditPart};
 use crate::figures::{Process, Traffic};
 use crate::hello::Role;
 use crate::ids::{Generation, QueryId};
+use crate::object::Question;
 use crate::report::Report;
 
 /// What the parent tells control.
@@ -74,6 +75,8 @@ pub enum ParentToControl {
     },
     /// The answer to [`ControlToParent::File`], an [`Answer`](crate::file::Answer) in parts.
     FileReply(EditPart),
+    /// The answer to [`ControlToParent::Ask`], a [`Reply`](crate::object::Reply) in parts.
+    Answer(EditPart),
     /// Finish what is being answered, then exit.
     Shutdown,
     /// Are you there? Answered with `Pong` and the same number once everything before it is done with.
@@ -169,6 +172,13 @@ pub enum ControlToParent {
         number: u32,
         /// What the process says of itself.
         report: Report,
+    },
+    /// A client asks about the configuration.
+    Ask {
+        /// Repeated in the answer; not one of a change that is under way.
+        id: QueryId,
+        /// What.
+        question: Question,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod edits;
 mod file;
+mod questions;
 mod reload;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::supervisor::{Outcome, Supervisor};
 use crate::{VERSION, folder, intents, processes, ready};
 use edits::Edits;
 use file::Files;
+use questions::Questions;
 use reload::Reload;
 
 /// How long session may take to tell all peers that we end.
@@ -85,6 +87,8 @@ struct Daemon {
     edits: Edits,
     /// What they want of it as a whole.
     files: Files,
+    /// What they ask about it.
+    questions: Questions,
     announced: bool,
     /// Where the next start is told of this end; `None` once it is.
     marker: Option<Marker>,
@@ -123,6 +127,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
         reload_wanted: false,
         edits: Edits::default(),
         files: Files::default(),
+        questions: Questions::default(),
         announced: false,
         marker: Some(marker),
         stopping: None,
@@ -136,6 +141,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
         tokio::select! {
             Some(event) = received.recv() => daemon.on_event(event),
             caught = signals.next() => daemon.on_signal(caught),
+            answer = daemon.questions.answered() => daemon.on_answer(answer),
             () = until(deadline) => daemon.on_time(Instant::now()),
         }
         daemon.reload_goes_on();
@@ -309,6 +315,7 @@ impl Daemon {
             | ControlToParent::File(_)
             | ControlToParent::Processes { .. }
             | ControlToParent::Chains { .. }
+            | ControlToParent::Ask { .. }
                 if !self.supervisor.control.as_ref().is_some_and(|e| e.listening) =>
             {
                 self.out_of_state(Role::Control, "a wish of a client before it has a listener")
@@ -324,6 +331,10 @@ impl Daemon {
             }
             ControlToParent::Chains { id, neighbor } => {
                 self.show_chains(id, neighbor);
+                Outcome::Fine
+            }
+            ControlToParent::Ask { id, question } => {
+                self.on_question(id, question);
                 Outcome::Fine
             }
             ControlToParent::Intent { id, intent } => {

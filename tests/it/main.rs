@@ -29,6 +29,7 @@ mod pacing;
 mod package;
 mod persist;
 mod policy;
+mod policy_api;
 mod privileges;
 mod reflection;
 mod refresh;

@@ -2,6 +2,7 @@
 
 mod change;
 mod config;
+mod objects;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use crate::parse;
 pub(crate) use change::{AddNeighborArgs, ChainAction, ChainArgs, Way};
 pub(crate) use config::{ApplyArgs, ConfigAction};
+pub(crate) use objects::{NamedAction, NamedArgs, PolicyAction, PolicyArgs};
 
 /// Where the daemon listens unless told otherwise.
 pub(crate) const DEFAULT_ADDR: &str = "unix:///var/lib/rustbgpd/grpc.sock";
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Neighbor(NeighborArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
+    /// Show policies, create, change, delete and test them; also in the configuration file
+    Policy(PolicyArgs),
     /// Show which policies apply, name others; also in the configuration file
     PolicyChain(ChainArgs),
     /// Show the configuration, compare it with another one, put another one in force
@@ -63,6 +67,16 @@ pub(crate) enum Command {
     Config(ConfigAction),
     /// Show changes of the best routes as they happen, until Ctrl-C; with -j, a JSON object a line
     Watch(WatchArgs),
+    /// Show sets of neighbors, create, change and delete them; also in the configuration file
+    NeighborSet(NamedArgs),
+    /// Show sets of prefixes, create, change and delete them; also in the configuration file
+    PrefixSet(NamedArgs),
+    /// Show sets of AS numbers, create, change and delete them; also in the configuration file
+    AsSet(NamedArgs),
+    /// Show sets of communities, create, change and delete them; also in the configuration file
+    CommunitySet(NamedArgs),
+    /// Show peer groups, create, change and delete them; also in the configuration file
+    PeerGroup(NamedArgs),
     /// Show whether the daemon works as it should
     Health,
     /// Show the metrics as Prometheus reads them
@@ -144,6 +158,15 @@ pub(crate) enum NeighborAction {
     Add(Box<AddNeighborArgs>),
     /// End the session and remove it, also from the configuration file
     Delete,
+    /// Put it into a peer group in place of its own, also in the configuration file
+    PeerGroup {
+        /// The group
+        #[arg(required_unless_present = "none")]
+        name: Option<String>,
+        /// Into none
+        #[arg(long, conflicts_with = "name")]
+        none: bool,
+    },
     /// Let the session come up again
     Enable,
     /// End the session and keep it down

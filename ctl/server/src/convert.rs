@@ -219,6 +219,7 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
             OverLimit::Restart { minutes } => minutes.into(),
             OverLimit::Shutdown | OverLimit::Warn => 0,
         },
+        settings: None,
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ipc::QueryId;
 use ipc::channel::Sender;
-use ipc::edit::{Chains, Edit, EditError, MAX_EDIT, parts};
+use ipc::edit::{Assembly, Chains, Edit, EditError, EditPart, MAX_EDIT, parts};
+use ipc::object::{Answer, Kind, Object, Question, Reply};
 use ipc::parent_control::ControlToParent;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -34,6 +35,9 @@ struct State {
     last: u64,
     changes: Waiting<()>,
     chains: Waiting<Chains>,
+    answers: Waiting<Answer>,
+    /// What has come of an answer.
+    parts: Assembly<Reply>,
 }
 
 impl Edits {
@@ -51,7 +55,7 @@ impl Edits {
     /// # Errors
     /// What the parent says, or UNAVAILABLE where it says nothing.
     pub(crate) async fn make(&self, edit: Edit) -> Result<(), Status> {
-        let (id, answer) = self.ask(|state| &mut state.changes);
+        let (id, answer) = self.number(|state| &mut state.changes);
         let result = match self.send(id, &edit) {
             Ok(()) => tokio::time::timeout(TIMEOUT, answer).await,
             Err(status) => {
@@ -73,19 +77,72 @@ impl Edits {
     /// # Errors
     /// What the parent says, or UNAVAILABLE where it says nothing.
     pub(crate) async fn chains(&self, neighbor: Option<IpAddr>) -> Result<Chains, Status> {
-        let (id, answer) = self.ask(|state| &mut state.chains);
-        // A link that fails is noticed by its reader, and control ends.
-        let sent = self.parent.send(&ControlToParent::Chains { id, neighbor }).await;
-        let result = tokio::time::timeout(TIMEOUT, answer).await;
+        let (id, answer) = self.number(|state| &mut state.chains);
+        let result = self.hear(&ControlToParent::Chains { id, neighbor }, answer).await;
         self.lock().chains.remove(&id);
-        match (sent, result) {
+        result
+    }
+
+    /// What the parent says of the configuration.
+    ///
+    /// # Errors
+    /// What the parent says, or UNAVAILABLE where it says nothing.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Answer, Status> {
+        let (id, answer) = self.number(|state| &mut state.answers);
+        let result = self.hear(&ControlToParent::Ask { id, question }, answer).await;
+        self.lock().answers.remove(&id);
+        result
+    }
+
+    /// The things of a kind and their names.
+    ///
+    /// # Errors
+    /// See [`Edits::ask`].
+    pub(crate) async fn objects(
+        &self,
+        kind: Kind,
+        name: Option<String>,
+    ) -> Result<Vec<(String, Object)>, Status> {
+        match self.ask(Question::Objects { kind, name }).await? {
+            Answer::Objects(all) => Ok(all),
+            Answer::Sizes(_) | Answer::PolicyTests(_) => {
+                Err(Status::internal("rustbgpd answered another question"))
+            }
+        }
+    }
+
+    /// The thing of this kind and name.
+    ///
+    /// # Errors
+    /// NOT_FOUND where there is none; see [`Edits::ask`].
+    pub(crate) async fn object(&self, kind: Kind, name: String) -> Result<(String, Object), Status> {
+        let mut found = self.objects(kind, Some(name)).await?;
+        found.pop().ok_or_else(|| Status::internal("rustbgpd answered nothing"))
+    }
+
+    /// Has the thing of this kind and name removed.
+    ///
+    /// # Errors
+    /// See [`Edits::make`].
+    pub(crate) async fn delete(&self, kind: Kind, name: String) -> Result<(), Status> {
+        self.make(Edit::DeleteObject { kind, name }).await
+    }
+
+    async fn hear<T>(
+        &self,
+        question: &ControlToParent,
+        answer: oneshot::Receiver<Result<T, EditError>>,
+    ) -> Result<T, Status> {
+        // A link that fails is noticed by its reader, and control ends.
+        let sent = self.parent.send(question).await;
+        match (sent, tokio::time::timeout(TIMEOUT, answer).await) {
             (Ok(_), Ok(Ok(result))) => result.map_err(error::of_edit),
             _ => Err(error::unavailable("rustbgpd")),
         }
     }
 
     /// A number for a question, and where its answer will come.
-    fn ask<T>(
+    fn number<T>(
         &self,
         waiting: impl FnOnce(&mut State) -> &mut Waiting<T>,
     ) -> (QueryId, oneshot::Receiver<Result<T, EditError>>) {
@@ -128,5 +185,19 @@ impl Edits {
         if let Some(client) = self.lock().chains.remove(&id) {
             let _ = client.send(result);
         }
+    }
+
+    /// Takes what the parent sends of an answer, and hands a whole one to the client that asked.
+    ///
+    /// # Errors
+    /// What the parent did wrong.
+    pub(crate) fn told(&self, part: EditPart) -> Result<(), String> {
+        let mut state = self.lock();
+        if let Some((id, result)) = state.parts.take(part)?
+            && let Some(client) = state.answers.remove(&id)
+        {
+            let _ = client.send(result);
+        }
+        Ok(())
     }
 }

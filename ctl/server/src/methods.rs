@@ -37,6 +37,9 @@ const SERVICES: &[Service] = &[
             "GetNeighborSet",
             "GetGlobalPolicyChains",
             "GetNeighborPolicyChains",
+            "TestPolicies",
+            "ListMatchSets",
+            "GetMatchSet",
         ],
         changes: &[
             "SetPolicy",
@@ -51,6 +54,8 @@ const SERVICES: &[Service] = &[
             "SetNeighborExportChain",
             "ClearNeighborImportChain",
             "ClearNeighborExportChain",
+            "SetMatchSet",
+            "DeleteMatchSet",
         ],
     },
     Service {

@@ -106,6 +106,7 @@ impl Control {
                 let report = sandbox::report();
                 self.tx.send(&ControlToParent::Pong { number, report }).await?;
             }
+            ParentToControl::Answer(part) => self.app.edits.told(part).map_err(|e| wrong(&e))?,
             ParentToControl::Shutdown => return Ok(true),
         }
         Ok(false)

@@ -43,13 +43,22 @@ struct Diagnostic {
     note: Option<(String, Excerpt)>,
     help: Option<String>,
     field: Option<(String, String)>,
+    /// Where it begins in the text.
+    start: Option<usize>,
 }
 
 impl Diagnostics {
     /// The file as a whole cannot be used.
     pub(super) fn whole_file(path: &Path, message: String) -> Diagnostics {
-        let one =
-            Diagnostic { message, label: String::new(), place: None, note: None, help: None, field: None };
+        let one = Diagnostic {
+            message,
+            label: String::new(),
+            place: None,
+            note: None,
+            help: None,
+            field: None,
+            start: None,
+        };
         Diagnostics { path: path.display().to_string(), list: vec![one] }
     }
 
@@ -59,6 +68,7 @@ impl Diagnostics {
         let list = problems.into_iter().map(|p| Diagnostic {
             message: p.message,
             label: p.label,
+            start: Some(p.span.start),
             place: Some(mask.excerpt(source, p.span)),
             note: p.note.map(|(text, span)| (text, mask.excerpt(source, span))),
             help: p.help,
@@ -99,6 +109,11 @@ impl Diagnostics {
             text.push('\n');
         }
         text
+    }
+
+    /// Where the first one begins in the text.
+    pub(crate) fn first_place(&self) -> Option<usize> {
+        self.list.first()?.start
     }
 
     /// The text to print on standard error: in colour if that is a terminal and `NO_COLOR` is not set.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use ipc::object::TestReport;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
@@ -66,7 +67,7 @@ pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result
     let read = read(&mut reader, &Table::root(root.get_ref()));
     let mut tested = None;
     if let (Some((config, cases)), true, PolicyTests::Run) = (&read, reader.problems.is_empty(), tests) {
-        tested = policies::run_cases(&mut reader, config, cases);
+        tested = policies::run_cases(&mut reader, config, cases).as_ref().and_then(policies::summary);
     }
     match read {
         Some((config, _)) if reader.problems.is_empty() => {
@@ -75,6 +76,30 @@ pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result
             Ok(Loaded { config, text: Secret::from(source), warnings, tested })
         }
         _ => Err(Diagnostics::new(path, source, &mask, reader.problems)),
+    }
+}
+
+/// Runs the tests that the text of the file at `path` has for its policies. Wrong expectations are in the report.
+///
+/// # Errors
+/// Where the text can't be used, or the tests can't be run.
+pub(crate) fn test_policies(path: &Path, source: &str) -> Result<TestReport, Diagnostics> {
+    let (root, errors) = DeTable::parse_recoverable(source);
+    let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
+    let mut reader = Reader::new(source);
+    let read = read(&mut reader, &Table::root(root.get_ref()));
+    let report = match &read {
+        Some((config, cases)) if errors.is_empty() && reader.problems.is_empty() => {
+            policies::run_cases(&mut reader, config, cases)
+        }
+        _ => None,
+    };
+    let failed = !reader.problems.is_empty();
+    let diagnostics = Diagnostics::new(path, source, &mask, reader.problems);
+    match report {
+        Some(report) if failed => Ok(TestReport { diagnostics: diagnostics.to_string(), ..report }),
+        Some(report) => Ok(report),
+        None => Err(diagnostics),
     }
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod load;
 mod mask;
 mod peers;
+mod place;
 mod policy;
 mod reader;
 mod schema;
@@ -27,7 +28,9 @@ use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
 use load::PolicyTests;
-pub(crate) use load::{from_text, tested_text, without_secrets};
+pub(crate) use load::{from_text, test_policies, tested_text, without_secrets};
+pub(crate) use place::{Step, path_to};
+pub(crate) use reader::nearest;
 pub(crate) use schema::*;
 pub(crate) use secret::Secret;
 pub(crate) use telemetry::OWNER_AND_GROUP;

@@ -457,7 +457,7 @@ fn any_of(names: &[&str]) -> String {
 }
 
 /// The name that `text` may have been meant for.
-pub(super) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (text.chars().count() / 3).clamp(1, 3);
     names
         .map(|name| (strsim::damerau_levenshtein(text, name), name))

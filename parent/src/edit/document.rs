@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ipc::edit::{EditError, Refusal};
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, RawString, Table, TableLike, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
 /// A byte order mark, as editors of some systems put it at the beginning.
 const BOM: char = '\u{feff}';
@@ -124,6 +124,63 @@ impl Document {
         item.as_table_like_mut().ok_or_else(why)
     }
 
+    fn get_mut(&mut self, path: &[&str]) -> Option<&mut Item> {
+        let mut keys = path.iter();
+        let first = self.toml.get_mut(keys.next()?)?;
+        keys.try_fold(first, |item, key| item.as_table_like_mut()?.get_mut(key))
+    }
+
+    /// What has this name in the table at this path; put there where there is none, behind what is most like it.
+    pub(super) fn named(&mut self, path: &[&str], name: &str) -> Result<&mut Item, EditError> {
+        let whole: Vec<&str> = path.iter().copied().chain([name]).collect();
+        if self.get(&whole).is_none() {
+            self.make(path, name)?;
+        }
+        let why = || EditError::new(Refusal::Precondition, format!("{} is no table", path.join(".")));
+        self.get_mut(&whole).ok_or_else(why)
+    }
+
+    fn make(&mut self, path: &[&str], name: &str) -> Result<(), EditError> {
+        let last = last_position(self.toml.as_table());
+        let like = |n: usize| self.get(path.get(..n)?)?.as_table().map(last_position).filter(|p| *p > 0);
+        // The position of what is before it puts it right behind that, and before what follows.
+        let like = (1..=path.len()).rev().find_map(like);
+        let comments = self.take_comments_behind(like.unwrap_or(last));
+        let mut item = self.toml.as_item_mut();
+        for key in path.iter().chain([&name]) {
+            let inline = item.is_value();
+            let why = || EditError::new(Refusal::Precondition, format!("{} is no table", path.join(".")));
+            let table = item.as_table_like_mut().ok_or_else(why)?;
+            item = table.entry(key).or_insert_with(|| {
+                if inline {
+                    return Item::Value(InlineTable::new().into());
+                }
+                let mut table = Table::new();
+                table.set_implicit(true);
+                Item::Table(table)
+            });
+        }
+        if let Item::Table(table) = item {
+            table.set_implicit(false);
+            table.set_position(Some(like.unwrap_or(last + 1)));
+            if let Some(comments) = comments {
+                table.decor_mut().set_prefix(comments + "\n");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what has this name in the table at this path, with the comments that stand right above it.
+    pub(super) fn remove_named(&mut self, path: &[&str], name: &str) {
+        let parent = self.get_mut(path).and_then(Item::as_table_like_mut);
+        if let Some(Item::Table(gone)) = parent.and_then(|table| table.remove(name)) {
+            let written = nested(&gone).into_iter().filter(|t| !t.is_implicit() && t.position().is_some());
+            if let Some(first) = written.min_by_key(|t| t.position()) {
+                self.keep_comments_above(first);
+            }
+        }
+    }
+
     /// Adds a table at the end of a list of tables.
     pub(super) fn push(&mut self, key: &str, mut table: Table) {
         let behind = match self.toml.get(key) {
@@ -136,7 +193,7 @@ impl Document {
         }
         match self.toml.get_mut(key) {
             Some(Item::ArrayOfTables(list)) => list.push(table),
-            Some(Item::Value(Value::Array(list))) => push_inline(list, table),
+            Some(Item::Value(Value::Array(list))) => push_value(list, table.into_inline_table().into()),
             _ => {
                 table.set_position(behind.map(|last| last + 1));
                 let list: ArrayOfTables = [table].into_iter().collect();
@@ -284,7 +341,7 @@ fn nested(table: &Table) -> Vec<&Table> {
 }
 
 /// The place of the last header of a table and those in it.
-fn last_position(table: &Table) -> isize {
+pub(super) fn last_position(table: &Table) -> isize {
     nested(table).into_iter().filter_map(Table::position).max().unwrap_or_default()
 }
 
@@ -311,9 +368,8 @@ fn table_at(table: &mut Table, position: isize) -> Option<&mut Table> {
     None
 }
 
-/// Adds to a list that is written as `key = [{ .. }]`, on a line of its own where the others are.
-fn push_inline(list: &mut Array, table: Table) {
-    let mut value = Value::from(table.into_inline_table());
+/// Adds to a list that is written as `key = [..]`, on a line of its own where the others are.
+pub(super) fn push_value(list: &mut Array, mut value: Value) {
     let above = list.iter().last().and_then(|v| v.decor().prefix()).and_then(RawString::as_str);
     let indent = above.and_then(|above| above.rfind('\n').and_then(|n| above.get(n..))).map(str::to_owned);
     // What stands behind the last comma belongs to what is before it.
@@ -333,7 +389,7 @@ fn push_inline(list: &mut Array, table: Table) {
 }
 
 /// Removes from such a list. What stands behind a comma belongs to what is before it.
-fn remove_inline(list: &mut Array, n: usize) {
+pub(super) fn remove_inline(list: &mut Array, n: usize) {
     fn first_line(text: Option<&RawString>) -> Option<(String, String)> {
         let (line, rest) = text.and_then(RawString::as_str)?.split_once('\n')?;
         Some((line.to_owned(), rest.to_owned()))

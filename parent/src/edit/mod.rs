@@ -8,13 +8,19 @@ mod chain_tests;
 mod document;
 mod file;
 mod neighbor;
+mod object;
+#[cfg(test)]
+mod object_tests;
+mod references;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::net::IpAddr;
 use std::path::Path;
 
 use ipc::edit::{Chains, Edit, EditError, Refusal};
+use ipc::object::{Answer, Kind};
 
 use crate::config::{self, Config, Loaded};
 pub(crate) use beyond::unchanged_beyond_clients;
@@ -31,8 +37,34 @@ pub(crate) fn apply(text: &[u8], config: &Config, edit: &Edit) -> Result<String,
         Edit::AddNeighbor(new) => neighbor::add(&mut document, config, new)?,
         Edit::DeleteNeighbor { address } => neighbor::delete(&mut document, *address)?,
         Edit::SetChain { neighbor, way, policies } => chain::set(&mut document, *neighbor, *way, policies)?,
+        Edit::SetObject { kind, name, object, knows_all } => {
+            object::set(&mut document, *kind, name, object, *knows_all)?;
+            let text = document.text();
+            object::verify(&text, *kind, name, object)?;
+            return Ok(text);
+        }
+        Edit::DeleteObject { kind, name } => object::delete(&mut document, *kind, name)?,
+        Edit::SetNeighborGroup { neighbor, group } => {
+            neighbor::set_group(&mut document, *neighbor, group.as_deref())?;
+        }
     }
     Ok(document.text())
+}
+
+/// The things of a kind, or the one of this name.
+///
+/// # Errors
+/// Where there is none of the name.
+pub(crate) fn objects(text: &[u8], kind: Kind, name: Option<&str>) -> Result<Answer, EditError> {
+    object::show(&Document::to_look_at(utf8(text)?)?, kind, name).map(Answer::Objects)
+}
+
+/// The names of a kind, and how many entries each has.
+///
+/// # Errors
+/// Where the file can't be read as text.
+pub(crate) fn sizes(text: &[u8], kind: Kind) -> Result<Answer, EditError> {
+    Ok(Answer::Sizes(object::sizes(&Document::to_look_at(utf8(text)?)?, kind)))
 }
 
 /// The chains that the file names at a neighbor, or for all.
@@ -56,16 +88,52 @@ pub(crate) fn check(path: &Path, text: &str, edit: &Edit) -> Result<Loaded, Edit
     config::from_text(path, text).map_err(|diagnostics| {
         let kind = if removes(edit) { Refusal::Precondition } else { Refusal::Invalid };
         let (field, value, message) = diagnostics.first();
-        EditError::about(kind, field, value, message)
+        let within = match edit {
+            Edit::SetObject { kind, name, .. } => field_of(text, diagnostics.first_place(), *kind, name),
+            _ => None,
+        };
+        EditError::about(kind, within.as_deref().unwrap_or(field), value, message)
     })
 }
 
 /// Whether it takes something away, and can't have a wrong value itself.
 fn removes(edit: &Edit) -> bool {
     match edit {
-        Edit::DeleteNeighbor { .. } => true,
-        Edit::AddNeighbor(_) | Edit::SetChain { .. } => false,
+        Edit::DeleteNeighbor { .. } | Edit::DeleteObject { .. } => true,
+        Edit::AddNeighbor(_)
+        | Edit::SetChain { .. }
+        | Edit::SetObject { .. }
+        | Edit::SetNeighborGroup { .. } => false,
     }
+}
+
+/// The field of the API that wrote what is at this place of the text, if it is of this thing.
+fn field_of(text: &str, place: Option<usize>, kind: Kind, name: &str) -> Option<String> {
+    let path = config::path_to(text, place?);
+    let of = kind.path().iter().copied().chain([name]).map(config::Step::key);
+    let mut steps = path.iter();
+    if !of.into_iter().all(|key| steps.next() == Some(&key)) {
+        return None;
+    }
+    let mut field = match kind {
+        Kind::Policy | Kind::NeighborSet | Kind::PeerGroup => "definition".to_owned(),
+        // What the one key of such a set holds.
+        Kind::PrefixSet | Kind::AsSet | Kind::CommunitySet => {
+            steps.next();
+            "entries".to_owned()
+        }
+    };
+    let mut before = None;
+    for step in steps {
+        match step {
+            config::Step::Entry(n) => field += &format!("[{n}]"),
+            // A table of the file, fields of the API.
+            config::Step::Key(key) if before == Some("add_path") => field += &format!("_{key}"),
+            config::Step::Key(key) => field += &format!(".{key}"),
+        }
+        before = step.name();
+    }
+    Some(field)
 }
 
 impl From<FileError> for EditError {

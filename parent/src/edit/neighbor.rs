@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use ipc::edit::{EditError, NewNeighbor, Refusal};
+use ipc::object::{Kind, Object, Plain, SET, SecretText};
 use toml_edit::{Array, InlineTable, Item, Table, Value};
 
-use super::document::{Document, has_address};
+use super::document::{Document, has_address, set_value};
+use super::values::{read_keys, write_keys, write_statements};
 use crate::config::Config;
 
 const LIST: &str = "neighbors";
@@ -17,7 +19,7 @@ pub(super) fn add(document: &mut Document, config: &Config, new: &NewNeighbor) -
         let why = format!("there is a neighbor {address} already");
         return Err(EditError::about(Refusal::Exists, "address", address, why));
     }
-    let table = table(new, inherits_families(document, new));
+    let table = with_settings(table(new, inherits_families(document, new)), &new.settings)?;
     document.push(LIST, table);
     Ok(())
 }
@@ -27,8 +29,27 @@ pub(super) fn delete(document: &mut Document, address: IpAddr) -> Result<(), Edi
     if document.remove(LIST, |t| has_address(t, "address", address)) {
         return Ok(());
     }
-    let why = format!("there is no neighbor {address}");
-    Err(EditError::about(Refusal::NotFound, "address", address, why))
+    Err(no_such(address))
+}
+
+/// Puts a neighbor into a peer group, or into none.
+pub(super) fn set_group(
+    document: &mut Document,
+    address: IpAddr,
+    group: Option<&str>,
+) -> Result<(), EditError> {
+    const KEY: &str = "peer_group";
+    let table =
+        document.in_list(LIST, |t| has_address(t, "address", address)).ok_or_else(|| no_such(address))?;
+    match group {
+        Some(group) => set_value(table, KEY, group),
+        None => _ = table.remove(KEY),
+    }
+    Ok(())
+}
+
+fn no_such(address: IpAddr) -> EditError {
+    EditError::about(Refusal::NotFound, "address", address, format!("there is no neighbor {address}"))
 }
 
 /// Whether the neighbor gets its families from a peer group.
@@ -50,7 +71,8 @@ fn table(new: &NewNeighbor, inherits_families: bool) -> Table {
         [] => ["ipv4_unicast"].into_iter().collect(),
         listed => listed.iter().collect(),
     };
-    let inherited = new.families.is_empty() && inherits_families;
+    let elsewhere = inherits_families || new.settings.keys.get("families").is_some();
+    let inherited = new.families.is_empty() && elsewhere;
     set(&mut t, "families", (!inherited).then_some(families));
     set(&mut t, "hold_time", new.hold_time.map(number));
     set(&mut t, "max_prefixes", new.max_prefixes.map(number));
@@ -74,6 +96,33 @@ fn table(new: &NewNeighbor, inherits_families: bool) -> Table {
     }
     set(&mut t, "add_path", (!paths.is_empty()).then_some(paths));
     t
+}
+
+/// With everything else that is said of the neighbor, none of it twice.
+fn with_settings(table: Table, settings: &Object) -> Result<Table, EditError> {
+    let lists = Kind::PeerGroup.statement_lists();
+    let mut keys = read_keys(&table, lists)?;
+    for (key, value) in &settings.keys.0 {
+        let outer = key.split_once('.').map_or(key.as_str(), |(outer, _)| outer);
+        let field = format!("settings.{}", key.replace('.', "_"));
+        if table.contains_key(outer) {
+            let why = "is said twice: here, and by a field of the neighbor itself. Say it once";
+            return Err(EditError::about(Refusal::Invalid, &field, "", why));
+        }
+        if *value == Plain::Secret(SecretText(SET.to_owned())) {
+            let why = "keeps the key that is there, and a new neighbor has none: give the key itself";
+            return Err(EditError::about(Refusal::Invalid, &field, SET, why));
+        }
+        keys.add(key.as_str(), value.clone());
+    }
+    let mut item = Item::Table(table);
+    if let Some(table) = item.as_table_like_mut() {
+        write_keys(table, &keys, lists);
+    }
+    for list in lists {
+        write_statements(&mut item, list, settings.list(list))?;
+    }
+    item.into_table().map_err(|_| EditError::new(Refusal::Precondition, "a neighbor is no table"))
 }
 
 fn set<V: Into<Value>>(table: &mut Table, key: &str, value: Option<V>) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ipc::edit::{Edit, EditError, NewNeighbor, Refusal};
+use ipc::object::{Keys, Object, Plain, SecretText};
 
 use super::{apply, check};
 use crate::config::{self, Config};
@@ -80,6 +81,7 @@ fn new(address: &str) -> NewNeighbor {
         add_path_receive: false,
         add_path_send: false,
         add_path_send_max: None,
+        settings: Object::default(),
     }
 }
 
@@ -183,6 +185,57 @@ fn a_neighbor_without_families_has_those_of_its_group_else_ipv4_unicast() {
     assert_eq!(families(None), "ipv4_unicast");
     assert_eq!(families(Some("none")), "ipv4_unicast");
     assert_eq!(families(Some("six")), "ipv6_unicast");
+}
+
+#[test]
+fn what_a_peer_group_may_say_may_be_said_of_a_neighbor() {
+    let keys = |list: &[(&str, Plain)]| {
+        Keys(list.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    };
+    let text = |t: &str| Plain::Text(t.to_owned());
+    let deny = keys(&[("action", text("deny")), ("prefix", text("10.0.0.0/8"))]);
+    let settings = |list: &[(&str, Plain)]| NewNeighbor {
+        settings: Object {
+            keys: keys(list),
+            statements: vec![("import_policy".to_owned(), vec![deny.clone()])],
+        },
+        ..new("10.0.0.9")
+    };
+    let secret = |t: &str| Plain::Secret(SecretText(t.to_owned()));
+    let whole = settings(&[
+        ("families", Plain::Texts(vec!["ipv6_unicast".into()])),
+        ("md5_password", secret("hunter2")),
+        ("port", Plain::Number(1179)),
+        ("graceful_restart", Plain::Flag(false)),
+        ("add_path.receive", Plain::Flag(true)),
+    ]);
+    let changed = change(GLOBAL, &add(whole.clone())).unwrap();
+    let expected = r#"
+[[neighbors]]
+address = "10.0.0.9"
+remote_asn = 65009
+families = ["ipv6_unicast"]
+md5_password = "hunter2"
+port = 1179
+graceful_restart = false
+add_path = { receive = true }
+
+[[neighbors.import_policy]]
+action = "deny"
+prefix = "10.0.0.0/8"
+"#;
+    assert_eq!(changed.strip_prefix(GLOBAL), Some(expected));
+    assert_eq!(change(&changed, &delete("10.0.0.9")).as_deref(), Ok(GLOBAL));
+    let inline = format!("neighbors = [{{ address = \"10.0.0.3\", remote_asn = 1 }}]\n{GLOBAL}");
+    assert_eq!(config(&change(&inline, &add(whole.clone())).unwrap()).neighbors[1].port, 1179);
+
+    let twice = NewNeighbor { add_path_send: true, ..whole };
+    let error = change(GLOBAL, &add(twice)).unwrap_err();
+    assert_eq!((error.kind, error.field.as_str()), (Refusal::Invalid, "settings.add_path_receive"));
+    let error = change(GLOBAL, &add(settings(&[("md5_password", secret("<set>"))]))).unwrap_err();
+    assert_eq!((error.kind, error.field.as_str()), (Refusal::Invalid, "settings.md5_password"));
+    let error = change(GLOBAL, &add(settings(&[("port", Plain::Number(0))]))).unwrap_err();
+    assert_eq!((error.kind, error.field.as_str(), error.value.as_str()), (Refusal::Invalid, "port", "0"));
 }
 
 #[test]

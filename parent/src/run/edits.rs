@@ -89,6 +89,7 @@ impl Daemon {
     /// Control is gone, and so are the clients. The next one counts its requests from the beginning.
     pub(super) fn forget_clients(&mut self) {
         self.edits = Edits::default();
+        self.questions.forget();
         self.forget_files();
         if let Some(AskedBy::Client(id) | AskedBy::File(id, _)) =
             self.reload.as_mut().map(|reload| &mut reload.asked_by)

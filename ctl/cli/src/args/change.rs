@@ -1,6 +1,7 @@
 //! Arguments of commands that change the configuration.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
@@ -58,6 +59,48 @@ pub(crate) struct AddNeighborArgs {
     /// With --add-path-send: how many at most
     #[arg(long, value_name = "N", requires = "add_path_send", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) add_path_send_max: Option<u32>,
+    /// File that holds the TCP-MD5 key (RFC 2385); the line's end does not count
+    #[arg(long, value_name = "FILE")]
+    pub(crate) md5_password_file: Option<PathBuf>,
+    /// Policies for what it sends, in order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) import_policy_chain: Vec<String>,
+    /// Policies for what it is sent, in order
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) export_policy_chain: Vec<String>,
+    /// Our address of the session
+    #[arg(long, value_name = "IP")]
+    pub(crate) local_address: Option<IpAddr>,
+    /// Our AS number towards it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) local_asn: Option<u32>,
+    /// Its port [default: 179]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65535))]
+    pub(crate) port: Option<u32>,
+    /// Wait for it to connect
+    #[arg(long)]
+    pub(crate) passive: bool,
+    /// It is so many hops away
+    #[arg(long, value_name = "TTL", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub(crate) multihop: Option<u32>,
+    /// Graceful restart (RFC 4724) [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) graceful_restart: Option<bool>,
+    /// Seconds to keep its routes as long-lived stale (RFC 9494) [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) llgr_stale_time: Option<u32>,
+    /// It is a client of ours as a route reflector (RFC 4456)
+    #[arg(long)]
+    pub(crate) route_reflector_client: bool,
+    /// Announce a default route to it
+    #[arg(long)]
+    pub(crate) default_originate: bool,
+    /// Keep it down until it is enabled
+    #[arg(long)]
+    pub(crate) shutdown: bool,
+    /// Everything else: keys of the configuration file (TOML), as `peer-group set` takes them; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
 }
 
 /// `policy-chain`.

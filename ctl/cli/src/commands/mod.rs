@@ -2,13 +2,16 @@
 
 mod config;
 mod daemon;
+mod definition;
 mod errors;
 mod explain;
 mod generate;
 mod inject;
 mod neighbor;
 mod neighbor_change;
+mod objects;
 mod policy_chain;
+mod policy_test;
 mod rib;
 mod routes;
 mod top;
@@ -18,6 +21,7 @@ use crate::args::{Args, Command};
 use crate::connect::{self, Connection};
 use crate::error::CliError;
 use crate::output::Out;
+use objects::Sets;
 
 /// Carries out the command.
 ///
@@ -53,6 +57,12 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::MrtDump => daemon::mrt_dump(connection, out).await,
         Command::Shutdown { reason } => daemon::shutdown(connection, reason, out).await,
         Command::Neighbor(n) => neighbor::run(connection, n, out).await,
+        Command::Policy(p) => objects::policy(connection, p.action, out).await,
+        Command::NeighborSet(n) => objects::neighbor_set(connection, n.action, out).await,
+        Command::PrefixSet(n) => objects::match_set(connection, Sets::Prefixes, n.action, out).await,
+        Command::AsSet(n) => objects::match_set(connection, Sets::Asns, n.action, out).await,
+        Command::CommunitySet(n) => objects::match_set(connection, Sets::Communities, n.action, out).await,
+        Command::PeerGroup(g) => objects::peer_group(connection, g.action, out).await,
         Command::PolicyChain(c) => policy_chain::run(connection, c, out).await,
         Command::Rib(r) => rib::run(connection, r, out).await,
         Command::Watch(w) => watch::run(connection, w, out).await,

@@ -21,7 +21,7 @@ use crate::output::{Out, json, text};
 pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
     if args.address.is_none() && args.action.is_some() {
         return Err(CliError::Usage(
-            "which neighbor? rustbgpctl neighbor ADDR add|delete|enable|disable|drain|undrain|errors|softreset"
+            "which neighbor? rustbgpctl neighbor ADDR add|delete|peer-group|enable|disable|drain|undrain|errors|softreset"
                 .to_owned(),
         ));
     }
@@ -30,6 +30,9 @@ pub(super) fn check(args: &NeighborArgs) -> Result<(), CliError> {
 
 /// `neighbor ..`.
 pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Out) -> Result<(), CliError> {
+    if let (Some(address), Some(NeighborAction::PeerGroup { name, .. })) = (args.address, &args.action) {
+        return neighbor_change::peer_group(connection, address, name.as_deref(), out).await;
+    }
     let mut client = NeighborServiceClient::new(connection).max_decoding_message_size(MAX_ANSWER);
     let Some(address) = args.address else {
         let neighbors = client.list_neighbors(ListNeighborsRequest {}).await?.into_inner().neighbors;
@@ -42,6 +45,8 @@ pub(super) async fn run(connection: Connection, args: NeighborArgs, out: &mut Ou
         }
         Some(NeighborAction::Add(args)) => neighbor_change::add(&mut client, address, *args, out).await,
         Some(NeighborAction::Delete) => neighbor_change::delete(&mut client, address, out).await,
+        // Done above.
+        Some(NeighborAction::PeerGroup { .. }) => Ok(()),
         Some(NeighborAction::Enable) => enable(&mut client, address, out).await,
         Some(NeighborAction::Disable { reason }) => {
             let request =

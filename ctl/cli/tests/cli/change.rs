@@ -1,8 +1,8 @@
 //! Commands that change the configuration.
 
-use grpc::v1::NeighborConfig;
+use grpc::v1::{NeighborConfig, PeerGroupDefinition};
 
-use crate::server::Daemon;
+use crate::server::{Daemon, write};
 
 #[test]
 fn a_neighbor_is_added_with_what_was_said_and_deleted() {
@@ -42,6 +42,35 @@ fn a_neighbor_is_added_with_what_was_said_and_deleted() {
         ..NeighborConfig::default()
     };
     assert_eq!(daemon.world().added, [plain, whole]);
+    daemon.world().added.clear();
+    let key = write(daemon.dir.path(), "key", b"s3cret\n");
+    let file =
+        write(daemon.dir.path(), "more.toml", b"hold_time = 9\nport = 1\nadd_path = { send = true }\n");
+    let all = format!(
+        "neighbor 192.0.2.9 add --asn 65009 --md5-password-file {key} --settings {file} --import-policy-chain a,b \
+         --export-policy-chain c --local-address 192.0.2.1 --local-asn 65010 --port 1179 --passive --multihop 3 \
+         --graceful-restart false --llgr-stale-time 60 --route-reflector-client --default-originate --shutdown"
+    );
+    daemon.ok(&all.split_whitespace().collect::<Vec<&str>>());
+    let settings = PeerGroupDefinition {
+        hold_time: Some(9),
+        add_path_send: Some(true),
+        md5_password: Some("s3cret".into()),
+        import_policy_chain: vec!["a".into(), "b".into()],
+        export_policy_chain: vec!["c".into()],
+        local_address: Some("192.0.2.1".into()),
+        local_asn: Some(65010),
+        port: Some(1179),
+        passive: Some(true),
+        multihop: Some(3),
+        graceful_restart: Some(false),
+        llgr_stale_time: Some(60),
+        route_reflector_client: Some(true),
+        default_originate: Some(true),
+        shutdown: Some(true),
+        ..PeerGroupDefinition::default()
+    };
+    assert_eq!(daemon.world().added[0].settings, Some(settings));
     assert!(daemon.ok(&["neighbor", "192.0.2.9", "delete"]).contains("also from the configuration file"));
     assert_eq!(daemon.world().done, ["delete 192.0.2.9"]);
 }

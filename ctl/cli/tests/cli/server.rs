@@ -1,5 +1,6 @@
 //! A daemon that is only its API: answers what the tests say, remembers what it was asked.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,8 @@ use grpc::v1::control_service_server::{ControlService, ControlServiceServer};
 use grpc::v1::global_service_server::{GlobalService, GlobalServiceServer};
 use grpc::v1::injection_service_server::{InjectionService, InjectionServiceServer};
 use grpc::v1::neighbor_service_server::{NeighborService, NeighborServiceServer};
-use grpc::v1::policy_service_server::{PolicyService, PolicyServiceServer};
+use grpc::v1::peer_group_service_server::PeerGroupServiceServer;
+use grpc::v1::policy_service_server::PolicyServiceServer;
 use grpc::v1::rib_service_server::{RibService, RibServiceServer};
 use grpc::v1::*;
 use tokio::net::UnixListener;
@@ -38,6 +40,11 @@ pub(crate) struct World {
     pub(crate) watches: Vec<WatchRoutesRequest>,
     /// What who watches next is told.
     pub(crate) events: Vec<Result<RouteEvent, Status>>,
+    pub(crate) policies: BTreeMap<String, PolicyDefinition>,
+    pub(crate) neighbor_sets: BTreeMap<String, NeighborSetDefinition>,
+    pub(crate) match_sets: BTreeMap<(i32, String), Vec<String>>,
+    pub(crate) groups: BTreeMap<String, PeerGroupDefinition>,
+    pub(crate) tests: TestPoliciesResponse,
 }
 
 #[derive(Clone)]
@@ -136,6 +143,7 @@ async fn serve(
         .add_service(GlobalServiceServer::new(api.clone()))
         .add_service(NeighborServiceServer::new(api.clone()))
         .add_service(PolicyServiceServer::new(api.clone()))
+        .add_service(PeerGroupServiceServer::new(api.clone()))
         .add_service(RibServiceServer::new(api.clone()))
         .add_service(InjectionServiceServer::new(api.clone()))
         .add_service(ConfigServiceServer::new(api.clone()))
@@ -485,136 +493,5 @@ impl ControlService for Api {
     async fn shutdown(&self, r: Request<ShutdownRequest>) -> Result<Response<ShutdownResponse>, Status> {
         self.world().done.push(format!("shutdown {}", r.into_inner().reason));
         Ok(Response::new(ShutdownResponse {}))
-    }
-}
-
-/// What a request for a chain came to.
-type Answer<T> = Result<Response<T>, Status>;
-
-#[tonic::async_trait]
-impl PolicyService for Api {
-    async fn get_global_policy_chains(
-        &self,
-        _: Request<GetGlobalPolicyChainsRequest>,
-    ) -> Answer<GlobalPolicyChains> {
-        let import_policy_names = vec!["a".into(), "b".into()];
-        Ok(Response::new(GlobalPolicyChains { import_policy_names, export_policy_names: vec![] }))
-    }
-
-    async fn get_neighbor_policy_chains(
-        &self,
-        request: Request<GetNeighborPolicyChainsRequest>,
-    ) -> Answer<NeighborPolicyChains> {
-        let address = request.into_inner().address;
-        let export_policy_names = vec![format!("of-{address}")];
-        Ok(Response::new(NeighborPolicyChains { address, import_policy_names: vec![], export_policy_names }))
-    }
-
-    async fn set_global_import_chain(
-        &self,
-        request: Request<SetGlobalImportChainRequest>,
-    ) -> Answer<SetGlobalImportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("set {} import {:?}", "global", request.policy_names));
-        Ok(Response::new(SetGlobalImportChainResponse {}))
-    }
-
-    async fn clear_global_import_chain(
-        &self,
-        _: Request<ClearGlobalImportChainRequest>,
-    ) -> Answer<ClearGlobalImportChainResponse> {
-        self.world().done.push("clear global import".into());
-        Ok(Response::new(ClearGlobalImportChainResponse {}))
-    }
-
-    async fn set_global_export_chain(
-        &self,
-        request: Request<SetGlobalExportChainRequest>,
-    ) -> Answer<SetGlobalExportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("set {} export {:?}", "global", request.policy_names));
-        Ok(Response::new(SetGlobalExportChainResponse {}))
-    }
-
-    async fn clear_global_export_chain(
-        &self,
-        _: Request<ClearGlobalExportChainRequest>,
-    ) -> Answer<ClearGlobalExportChainResponse> {
-        self.world().done.push("clear global export".into());
-        Ok(Response::new(ClearGlobalExportChainResponse {}))
-    }
-
-    async fn set_neighbor_import_chain(
-        &self,
-        request: Request<SetNeighborImportChainRequest>,
-    ) -> Answer<SetNeighborImportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("set {} import {:?}", request.address, request.policy_names));
-        Ok(Response::new(SetNeighborImportChainResponse {}))
-    }
-
-    async fn clear_neighbor_import_chain(
-        &self,
-        request: Request<ClearNeighborImportChainRequest>,
-    ) -> Answer<ClearNeighborImportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("clear {} import", request.address));
-        Ok(Response::new(ClearNeighborImportChainResponse {}))
-    }
-
-    async fn set_neighbor_export_chain(
-        &self,
-        request: Request<SetNeighborExportChainRequest>,
-    ) -> Answer<SetNeighborExportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("set {} export {:?}", request.address, request.policy_names));
-        Ok(Response::new(SetNeighborExportChainResponse {}))
-    }
-
-    async fn clear_neighbor_export_chain(
-        &self,
-        request: Request<ClearNeighborExportChainRequest>,
-    ) -> Answer<ClearNeighborExportChainResponse> {
-        let request = request.into_inner();
-        self.world().done.push(format!("clear {} export", request.address));
-        Ok(Response::new(ClearNeighborExportChainResponse {}))
-    }
-
-    async fn list_policies(&self, _: Request<ListPoliciesRequest>) -> Answer<ListPoliciesResponse> {
-        Err(Status::unimplemented("ListPolicies"))
-    }
-
-    async fn get_policy(&self, _: Request<GetPolicyRequest>) -> Answer<GetPolicyResponse> {
-        Err(Status::unimplemented("GetPolicy"))
-    }
-
-    async fn set_policy(&self, _: Request<SetPolicyRequest>) -> Answer<SetPolicyResponse> {
-        Err(Status::unimplemented("SetPolicy"))
-    }
-
-    async fn delete_policy(&self, _: Request<DeletePolicyRequest>) -> Answer<DeletePolicyResponse> {
-        Err(Status::unimplemented("DeletePolicy"))
-    }
-
-    async fn list_neighbor_sets(
-        &self,
-        _: Request<ListNeighborSetsRequest>,
-    ) -> Answer<ListNeighborSetsResponse> {
-        Err(Status::unimplemented("ListNeighborSets"))
-    }
-
-    async fn get_neighbor_set(&self, _: Request<GetNeighborSetRequest>) -> Answer<GetNeighborSetResponse> {
-        Err(Status::unimplemented("GetNeighborSet"))
-    }
-
-    async fn set_neighbor_set(&self, _: Request<SetNeighborSetRequest>) -> Answer<SetNeighborSetResponse> {
-        Err(Status::unimplemented("SetNeighborSet"))
-    }
-
-    async fn delete_neighbor_set(
-        &self,
-        _: Request<DeleteNeighborSetRequest>,
-    ) -> Answer<DeleteNeighborSetResponse> {
-        Err(Status::unimplemented("DeleteNeighborSet"))
     }
 }

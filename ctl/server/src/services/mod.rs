@@ -7,6 +7,7 @@ mod global;
 mod injection;
 mod neighbor;
 mod neighbor_config;
+mod objects;
 mod peer_group;
 mod policy;
 mod rib;
@@ -40,7 +41,7 @@ pub(crate) fn all(app: Arc<App>) -> Result<Routes, tonic_reflection::server::Err
     let routes = Routes::new(GlobalServiceServer::new(global::Global(Arc::clone(&app))))
         .add_service(NeighborServiceServer::new(neighbor::Neighbor(Arc::clone(&app))))
         .add_service(PolicyServiceServer::new(policy::Policy(Arc::clone(&app))))
-        .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup))
+        .add_service(PeerGroupServiceServer::new(peer_group::PeerGroup(Arc::clone(&app))))
         .add_service(RibServiceServer::new(rib::Rib(Arc::clone(&app))))
         .add_service(InjectionServiceServer::new(injection::Injection(Arc::clone(&app))))
         .add_service(config::limited(ConfigServiceServer::new(config::Config(Arc::clone(&app)))))
@@ -50,19 +51,3 @@ pub(crate) fn all(app: Arc<App>) -> Result<Routes, tonic_reflection::server::Err
         .add_service(reflection().build_v1alpha()?);
     Ok(routes)
 }
-
-/// A service none of whose RPCs this version implements: each answers UNIMPLEMENTED and its name.
-macro_rules! unimplemented_service {
-    ($service:path, $for:ident: $($method:ident($request:ident) -> $response:ident, $name:literal;)*) => {
-        #[tonic::async_trait]
-        impl $service for $for {
-            $(async fn $method(
-                &self,
-                _: tonic::Request<grpc::v1::$request>,
-            ) -> Result<tonic::Response<grpc::v1::$response>, tonic::Status> {
-                Err($crate::error::not_yet($name))
-            })*
-        }
-    };
-}
-use unimplemented_service;

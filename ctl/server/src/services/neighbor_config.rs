@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use grpc::v1;
 use ipc::edit::NewNeighbor;
+use ipc::object::Kind;
 use tonic::Status;
 
+use super::objects::object_of;
 use crate::error::invalid;
 
 /// The address in `field`.
@@ -26,10 +28,12 @@ pub(super) fn new_neighbor(config: Option<v1::NeighborConfig>) -> Result<NewNeig
     let config = config.ok_or_else(|| invalid("config", "", "is missing: it says which neighbor to add"))?;
     let address = address("address", &config.address)?;
     if config.md5 {
-        let why = "says that a key is set, and no key comes with it: give the neighbor a peer group that has one, or \
-                   set md5_password in the configuration file";
+        let why = "says that a key is set, and no key comes with it: give it in settings.md5_password, or the neighbor a \
+                   peer group that has one";
         return Err(invalid("md5", true, why));
     }
+    let settings = config.settings.map(|settings| object_of(Kind::PeerGroup, &settings));
+    let settings = settings.transpose()?.unwrap_or_default();
     Ok(NewNeighbor {
         address,
         remote_asn: config.remote_asn,
@@ -49,6 +53,7 @@ pub(super) fn new_neighbor(config: Option<v1::NeighborConfig>) -> Result<NewNeig
         add_path_receive: config.add_path_receive,
         add_path_send: config.add_path_send,
         add_path_send_max: number(config.add_path_send_max),
+        settings,
     })
 }
 

@@ -5,6 +5,7 @@ use grpc::v1::neighbor_service_client::NeighborServiceClient;
 use grpc::v1::policy_service_client::PolicyServiceClient;
 use grpc::v1::{AddNeighborRequest, DeleteNeighborRequest, ErrorDetail, NeighborConfig, error_detail};
 use ipc::edit::{Edit, EditError, NewNeighbor, Refusal, Way};
+use ipc::object::{Keys, Object, Plain};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -40,11 +41,12 @@ fn plain(text: &str) -> NewNeighbor {
         add_path_receive: false,
         add_path_send: false,
         add_path_send_max: None,
+        settings: Object::default(),
     }
 }
 
 /// The field and the value of an error's details.
-fn detail(status: &Status) -> (String, String) {
+pub(crate) fn detail(status: &Status) -> (String, String) {
     let rpc = RpcStatus::decode(status.details()).unwrap();
     let detail = ErrorDetail::decode(rpc.details[0].value.as_slice()).unwrap();
     let Some(error_detail::Kind::Config(config)) = detail.kind else { panic!("{detail:?}") };
@@ -73,6 +75,12 @@ async fn neighbors_are_added_and_deleted_by_the_parent() {
         max_prefixes_out: 6,
         max_prefixes_action: "restart".into(),
         max_prefixes_restart_minutes: 7,
+        settings: Some(v1::PeerGroupDefinition {
+            port: Some(1179),
+            families: vec!["ipv4_unicast".into()],
+            import_policy: vec![v1::PolicyStatement { action: "deny".into(), ..Default::default() }],
+            ..v1::PeerGroupDefinition::default()
+        }),
         ..neighbor("2001:db8::7")
     };
     client.add_neighbor(add(whole)).await.unwrap();
@@ -106,6 +114,16 @@ async fn neighbors_are_added_and_deleted_by_the_parent() {
         add_path_receive: true,
         add_path_send: true,
         add_path_send_max: Some(3),
+        settings: Object {
+            keys: Keys(vec![
+                ("families".into(), Plain::Texts(vec!["ipv4_unicast".into()])),
+                ("port".into(), Plain::Number(1179)),
+            ]),
+            statements: vec![(
+                "import_policy".into(),
+                vec![Keys(vec![("action".into(), Plain::Text("deny".into()))])],
+            )],
+        },
         ..plain("2001:db8::7")
     };
     assert_eq!(edits[0], Edit::AddNeighbor(Box::new(plain("198.51.100.7"))));

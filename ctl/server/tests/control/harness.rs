@@ -31,6 +31,7 @@ use ipc::explain::{
 };
 use ipc::figures::{Amount, Process, Traffic, Usage};
 use ipc::file::{Answer, Done, Request as FileRequest};
+use ipc::object;
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
 use ipc::report::{Protection, Sandbox};
 use ipc::{Generation, PeerId, QueryId, Role};
@@ -51,6 +52,9 @@ pub(crate) struct World {
     /// What was asked of the file as a whole, and what is said to the next questions.
     pub(crate) file_requests: Vec<FileRequest>,
     pub(crate) file_answers: Vec<Answer>,
+    pub(crate) asked: Vec<object::Question>,
+    /// What the parent answers to that.
+    pub(crate) answer: Option<object::Answer>,
     pub(crate) routes: BTreeMap<(IpNet, Option<PeerId>, u32), RouteView>,
     pub(crate) questions: Vec<(Table, RouteFilter, Option<Cursor>, u32)>,
     pub(crate) injected: Vec<InjectedRoute>,
@@ -239,6 +243,17 @@ impl Control {
                             world.refuse_edits.clone().map_or(Ok(chains), Err)
                         };
                         let _ = parent.send(&ParentToControl::ChainsReply { id, result }).await;
+                    }
+                    if let ControlToParent::Ask { id, question } = &received.message {
+                        let reply = {
+                            let mut world = world.lock().unwrap();
+                            world.asked.push(question.clone());
+                            let answer = world.answer.clone().unwrap_or(object::Answer::Objects(vec![]));
+                            world.refuse_edits.clone().map_or(object::Reply::Ok(answer), Err)
+                        };
+                        for part in ipc::edit::parts(*id, &reply).unwrap() {
+                            let _ = parent.send(&ParentToControl::Answer(part)).await;
+                        }
                     }
                     if let ControlToParent::Intent { id, intent } = &received.message {
                         let result = {

@@ -12,5 +12,6 @@ mod injection;
 mod lifecycle;
 mod metrics;
 mod neighbors;
+mod objects;
 mod rib;
 mod watch;

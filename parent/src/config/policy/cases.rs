@@ -8,6 +8,7 @@ use std::ops::Range;
 use bgp::attr::PathAttribute;
 use bgp::attr::canonical::Builder;
 use bgp::community::{Community, ExtendedCommunity, LargeCommunity};
+use ipc::object::{Covered, TestMismatch, TestOutcome, TestReport};
 use ipnet::IpNet;
 use policy::{
     Action, Assigned, Assignment, Chain, CompileError, Coverage, Expected, Mismatch, NextHopChange, Peer,
@@ -210,8 +211,9 @@ fn expected<'s>(
     action.map(|_| (expected, places))
 }
 
-/// Runs the tests on the policies of the file. Returns what `--check` tells of them; nothing where there are none.
-pub(crate) fn run(r: &mut Reader<'_>, config: &Config, cases: &[Case]) -> Option<String> {
+/// Runs the tests on the policies of the file. What is not as expected is noted as a mistake of the file, too; `None` where
+/// the policies do not compile.
+pub(crate) fn run(r: &mut Reader<'_>, config: &Config, cases: &[Case]) -> Option<TestReport> {
     let policies = match Policies::compile(&config.policy.definitions) {
         Ok(policies) => policies,
         Err(errors) => {
@@ -223,13 +225,21 @@ pub(crate) fn run(r: &mut Reader<'_>, config: &Config, cases: &[Case]) -> Option
         }
     };
     let mut coverage = Coverage::of(policies.all());
+    let mut tests = Vec::new();
     for case in cases {
         match chain_of(case, config, &policies) {
-            Ok(tested) => run_one(r, case, tested.as_ref(), &policies, &mut coverage),
+            Ok(tested) => tests.push(run_one(r, case, tested.as_ref(), &policies, &mut coverage)),
             Err(error) => _ = r.problem(error.to_string(), String::new(), case.name.span.clone()),
         }
     }
-    (!cases.is_empty()).then(|| summary(cases.len(), &coverage))
+    let coverage = coverage.statements().iter().map(|s| Covered {
+        policy: s.policy.clone(),
+        number: s.number,
+        name: s.name.clone(),
+        line: s.line,
+        hits: s.hits,
+    });
+    Some(TestReport { tests, coverage: coverage.collect(), diagnostics: String::new() })
 }
 
 fn chain_of(case: &Case, config: &Config, policies: &Policies) -> Result<Option<Chain>, CompileError> {
@@ -253,24 +263,36 @@ fn run_one(
     chain: Option<&Chain>,
     policies: &Policies,
     coverage: &mut Coverage,
-) {
+) -> TestOutcome {
     let result = run_test(chain, &policies.context(&case.peer), &case.route, &case.expected, coverage);
-    let why = result.explanation.decided_by();
-    let why = why.map_or_else(|| "no policy applies".to_owned(), |who| format!("decided by {who}"));
+    let who = result.explanation.decided_by();
+    let why = who.as_ref().map_or_else(|| "no policy applies".to_owned(), |who| format!("decided by {who}"));
+    let mut mismatches = Vec::new();
     for Mismatch { field, expected, found } in result.mismatches {
         let span = case.places.get(field).cloned().unwrap_or_else(|| case.name.span.clone());
         let message =
             format!("policy test {:?}: expected {field} {expected}, found {found}", case.name.value);
         r.problem(message, format!("found {found}"), span).help = Some(why.clone());
+        mismatches.push(TestMismatch { field: field.to_owned(), expected, found });
+    }
+    TestOutcome {
+        name: case.name.value.clone(),
+        line: r.line(case.name.span.start),
+        mismatches,
+        decided_by: who.map(|who| who.to_string()).unwrap_or_default(),
     }
 }
 
-fn summary(tests: usize, coverage: &Coverage) -> String {
+/// What `--check` tells of tests that have passed; nothing where there are none.
+pub(crate) fn summary(report: &TestReport) -> Option<String> {
     const NAMED: usize = 5;
-    let all = coverage.statements();
+    if report.tests.is_empty() {
+        return None;
+    }
+    let all = &report.coverage;
     let mut missed: Vec<u32> = all.iter().filter(|s| s.hits == 0).map(|s| s.line).collect();
     missed.sort_unstable();
-    let reached = all.len() - missed.len();
+    let (tests, reached) = (report.tests.len(), all.len() - missed.len());
     let mut text = format!("policy tests: {tests} passed, {reached} of {} statements decided", all.len());
     if !missed.is_empty() {
         let mut lines: Vec<String> = missed.iter().take(NAMED).map(u32::to_string).collect();
@@ -279,5 +301,5 @@ fn summary(tests: usize, coverage: &Coverage) -> String {
         }
         text += &format!(" (not those on lines {})", lines.join(", "));
     }
-    text
+    Some(text)
 }

@@ -13,7 +13,7 @@ use policy::{Action, Assignment, CommunityPattern, Definitions, Named, NeighborS
 use super::keys;
 use super::reader::{At, Reader, Table, nearest};
 use super::schema::Policy;
-pub(super) use cases::{Case, read as read_cases, run as run_cases};
+pub(super) use cases::{Case, read as read_cases, run as run_cases, summary};
 
 /// The names that statements and neighbors may refer to.
 #[derive(Debug, Default)]
