@@ -199,7 +199,7 @@ pub(super) fn print_one(n: &NeighborState, out: &mut Out) -> Result<(), CliError
 }
 
 /// A line, where there is something to say; more of them where one is too long for the terminal.
-fn field(out: &mut Out, name: &str, value: &str) -> io::Result<()> {
+pub(super) fn field(out: &mut Out, name: &str, value: &str) -> io::Result<()> {
     const INDENT: usize = 24;
     if value.is_empty() {
         return Ok(());

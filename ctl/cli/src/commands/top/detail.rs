@@ -14,7 +14,8 @@ use crate::output::Out;
 /// Draws it, from this line on; a line behind the end is corrected.
 pub(super) fn draw(app: &mut App, wanted: &str, line: u16, look: Look, area: Rect, frame: &mut Frame<'_>) {
     let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
-    let columns = if area.width < WIDE { area.width } else { area.width / 2 };
+    // Two beside each other have two columns between them.
+    let columns = if area.width < WIDE { area.width } else { (area.width - 2) / 2 };
     let events: Vec<Line<'static>> =
         app.log.newest(Some(wanted)).into_iter().map(|e| event_line(e, columns, look)).collect();
     let Some(n) = app.neighbor(wanted) else {
@@ -32,14 +33,14 @@ pub(super) fn draw(app: &mut App, wanted: &str, line: u16, look: Look, area: Rec
     let text = Out::in_memory(usize::from(columns), |out| neighbor::print_one(n, out));
     let r = app.rates_of(n);
     let rates = format!(
-        "  {:<22}{} in, {} out; UPDATEs {} in, {} out; routes {}",
-        "Messages by second:",
+        "{} in, {} out; UPDATEs {} in, {} out; routes {}",
         rate(r.messages_in),
         rate(r.messages_out),
         rate(r.updates_in),
         rate(r.updates_out),
         rate(r.routes)
     );
+    let rates = Out::in_memory(usize::from(columns), |out| Ok(neighbor::field(out, "Messages/s", &rates)?));
     let lines = |part: &str| -> Vec<Line<'static>> {
         part.lines()
             .map(|l| match l.starts_with("  State:") {
@@ -51,7 +52,7 @@ pub(super) fn draw(app: &mut App, wanted: &str, line: u16, look: Look, area: Rec
     // Behind the first empty line are the counters.
     let (first, counters) = text.split_once("\n\n").unwrap_or((&text, ""));
     let (mut left, mut right) = (lines(first), lines(counters));
-    right.push(Line::raw(rates));
+    right.extend(lines(&rates));
     right.push(Line::default());
     right.push(Line::styled("  Events", look.title()));
     if events.is_empty() {

@@ -50,10 +50,12 @@ impl Event {
             RouteEventType::BestChanged => "changed",
             _ => "touched",
         };
+        // Of a route that is gone, who it was from.
+        let was = if e.event_type() == RouteEventType::Withdrawn { "was " } else { "" };
         let from = match e.peer_address.as_str() {
             "" => String::new(),
-            "0.0.0.0" => ", injected".to_owned(),
-            peer => format!(", from {peer}"),
+            "0.0.0.0" => format!(", {was}injected"),
+            peer => format!(", {was}from {peer}"),
         };
         let before = match e.previous_peer_address.as_str() {
             "" => String::new(),
@@ -96,6 +98,19 @@ impl Log {
         all.reverse();
         all.sort_by_key(|e| std::cmp::Reverse(e.time_ms));
         all
+    }
+
+    /// As many of the newest as there is room for. However many routes change, half of the room is for sessions.
+    pub(super) fn latest(&self, room: usize) -> Vec<&Event> {
+        let all = self.newest(None);
+        let (routes, sessions): (Vec<&Event>, Vec<&Event>) =
+            all.iter().copied().partition(|e| e.kind == Kind::Route);
+        let natural = all.iter().take(room).filter(|e| e.kind != Kind::Route).count();
+        let few = natural.max(sessions.len().min(room / 2));
+        let mut latest: Vec<&Event> =
+            sessions.into_iter().take(few).chain(routes.into_iter().take(room.saturating_sub(few))).collect();
+        latest.sort_by_key(|e| std::cmp::Reverse(e.time_ms));
+        latest
     }
 }
 

@@ -163,10 +163,15 @@ fn draw_events(app: &App, from: usize, look: Look, area: Rect, frame: &mut Frame
     if room == 0 {
         return;
     }
-    let all = app.log.newest(None);
-    let from = from.min(all.len().saturating_sub(room));
-    let lines: Vec<Line<'_>> =
-        all.iter().skip(from).take(room).map(|e| event_line(e, area.width, look)).collect();
+    let events: Vec<&Event> = match app.view {
+        View::Events { .. } => {
+            let all = app.log.newest(None);
+            let from = from.min(all.len().saturating_sub(room));
+            all.into_iter().skip(from).take(room).collect()
+        }
+        _ => app.log.latest(room),
+    };
+    let lines: Vec<Line<'_>> = events.into_iter().map(|e| event_line(e, area.width, look)).collect();
     let title = match (app.log.without_routes, app.log.note.as_str()) {
         (true, _) => " Events, without routes ".to_owned(),
         (false, "") => " Events ".to_owned(),

@@ -270,7 +270,13 @@ fn a_neighbor_is_shown_in_full_and_scrolled() {
     assert!(!lines.iter().any(|l| l.contains("KEEPALIVE")));
     keys(&mut app, "G");
     let lines = screen(&mut app, 80, 24);
-    assert!(lines.iter().any(|l| l.contains("KEEPALIVE")), "{lines:?}");
+    for expected in [
+        "KEEPALIVE",
+        "Messages/s:           0 in, 0 out; UPDATEs 0 in, 0 out; routes 0",
+        "none since this began",
+    ] {
+        assert!(lines.iter().any(|l| l.contains(expected)), "{expected}: {lines:?}");
+    }
     let View::Neighbor { line, .. } = app.view else { panic!("{:?}", app.view) };
     assert!(line < 100, "corrected to what there is");
     keys(&mut app, "n");
@@ -350,9 +356,12 @@ fn events_of_routes_are_told_apart_and_bounded() {
     }
     let all = app.log.newest(None);
     assert_eq!(all[0].text, "10.0.7.0/24 changed, from 192.0.2.1, before that from 192.0.2.9");
-    assert_eq!(all[1].text, "10.0.7.0/24 withdrawn, from 192.0.2.1");
+    assert_eq!(all[1].text, "10.0.7.0/24 withdrawn, was from 192.0.2.1");
     assert!(all.len() < 1_000 && all.last().unwrap().text.contains("no answer"), "{}", all.len());
     assert!(app.log.newest(Some("192.0.2.9")).is_empty() && app.log.newest(Some("192.0.2.1")).len() == 500);
+    // However many routes change, what sessions did stays in sight.
+    let lines = screen(&mut app, 80, 24);
+    assert!(lines[18].contains("10.0.7.0/24 changed") && lines[22].contains("no answer"), "{lines:?}");
     keys(&mut app, "t");
     assert_eq!(app.log.newest(None).len(), 1);
     keys(&mut app, "t");
