@@ -123,6 +123,43 @@ pub struct InjectedRoute {
     pub large_communities: Vec<(u32, u32, u32)>,
 }
 
+/// Something to be done to injected routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Injection {
+    /// Inject a route.
+    Route(InjectedRoute),
+    /// Withdraw one.
+    Withdraw {
+        /// Which.
+        prefix: IpNet,
+        /// Its path identifier.
+        path_id: u32,
+    },
+}
+
+/// Whose routes are, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedBy {
+    /// A name that clients agree on.
+    pub name: String,
+    /// The routes go when the owner has not been heard of for so many seconds; 0 = they stay. `None`: what was said
+    /// last, and it begins anew.
+    pub lease: Option<u32>,
+}
+
+/// An owner of injected routes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerView {
+    /// Its name.
+    pub name: String,
+    /// How many it has.
+    pub routes: u64,
+    /// The lease in seconds, 0 = none.
+    pub lease: u32,
+    /// So many seconds of it are left.
+    pub left: u32,
+}
+
 /// What control asks of rde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ControlToRde {
@@ -151,12 +188,35 @@ pub enum ControlToRde {
         /// Of this peer, or counters of all together.
         peer: Option<PeerId>,
     },
-    /// Inject routes; each replaces what was injected for its prefix and path id. Answered by `Injected`.
+    /// Inject routes and withdraw injected ones, in this order; what is injected replaces what was injected for its prefix
+    /// and path id, whoever did that, and what is withdrawn need not be there. Answered by `Injected` when the tables
+    /// have it all, or by `Failed`.
     Inject {
         /// Repeated in the answer.
         id: QueryId,
-        /// The routes.
-        routes: Vec<InjectedRoute>,
+        /// Whose the routes are.
+        owner: Option<OwnedBy>,
+        /// What is to be done.
+        items: Vec<Injection>,
+    },
+    /// Who owns injected routes. Answered by `OwnersReply`.
+    Owners {
+        /// Repeated in the answer.
+        id: QueryId,
+    },
+    /// The lease of an owner begins anew. Answered by `Injected` with 1, or 0 where there is no such owner.
+    Renew {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Who.
+        owner: OwnedBy,
+    },
+    /// All routes of an owner go, and it is forgotten. Answered by `OwnerGone` when they are gone.
+    DeleteOwner {
+        /// Repeated in the answer.
+        id: QueryId,
+        /// Its name.
+        name: String,
     },
     /// Withdraw an injected route. Answered by `Injected` with 1 or 0.
     Withdraw {
@@ -387,6 +447,20 @@ pub enum RdeToControl {
         id: QueryId,
         /// How many.
         count: u32,
+    },
+    /// Who owns injected routes, by name.
+    OwnersReply {
+        /// The question.
+        id: QueryId,
+        /// At most 255.
+        owners: Vec<OwnerView>,
+    },
+    /// The routes of an owner are gone.
+    OwnerGone {
+        /// The question.
+        id: QueryId,
+        /// How many it had; `None`: there is no such owner.
+        routes: Option<u64>,
     },
     /// All changes behind the one of this number are told.
     Watching {

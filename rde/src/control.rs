@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bgp::attr::canonical::summarize;
 use ipc::control_rde::{ControlToRde, Cursor, PageEnd, PeerCounters, RdeToControl, Table, TableCounters};
-use ipc::control_rde::{InjectedRoute, RouteFilter};
+use ipc::control_rde::{Injection, OwnedBy, RouteFilter};
 use ipc::{PeerId, QueryId};
 use rib::{PageDone, PeerIdx, Query, QueryTable};
 
@@ -50,7 +50,10 @@ impl Engine {
                 None => self.counted(id.0, &Counted::default()),
             },
             ControlToRde::Errors { id, peer } => self.list_errors(id, peer),
-            ControlToRde::Inject { id, routes } => self.inject(id, &routes),
+            ControlToRde::Inject { id, owner, items } => self.inject(id, owner.as_ref(), &items),
+            ControlToRde::Owners { id } => self.list_owners(id),
+            ControlToRde::Renew { id, owner } => self.renew_owner(id, &owner),
+            ControlToRde::DeleteOwner { id, name } => self.delete_owner(id, &name),
             ControlToRde::Withdraw { id, prefix, path_id } => match &mut self.tables {
                 Some(tables) => tables.withdraw(id, prefix, path_id),
                 None => self.control.push(RdeToControl::Injected { id, count: 0 }, Vec::new()),
@@ -87,16 +90,27 @@ impl Engine {
         self.control.push(RdeToControl::ErrorsReply { id, counts, errors }, Vec::new());
     }
 
-    fn inject(&mut self, id: QueryId, routes: &[InjectedRoute]) {
+    fn inject(&mut self, id: QueryId, owner: Option<&OwnedBy>, items: &[Injection]) {
+        let number = match owner.map(|o| self.own(o)) {
+            None => 0,
+            Some(Ok(number)) => number,
+            Some(Err(error)) => return self.control.push(RdeToControl::Failed { id, error }, Vec::new()),
+        };
         let Some(tables) = &mut self.tables else {
             return self.control.push(RdeToControl::Injected { id, count: 0 }, Vec::new());
         };
+        // What others have put into the batch stays theirs.
+        tables.set_owner(number);
         let mut count = 0;
-        for route in routes {
-            if let Some((canonical, next_hop)) = view::injected(route) {
-                tables.inject(route.prefix, route.path_id, &canonical, next_hop, summarize(&canonical));
-                count += 1;
+        for item in items {
+            match item {
+                Injection::Route(route) => {
+                    let Some((canonical, next_hop)) = view::injected(route) else { continue };
+                    tables.inject(route.prefix, route.path_id, &canonical, next_hop, summarize(&canonical));
+                }
+                Injection::Withdraw { prefix, path_id } => tables.uninject(*prefix, *path_id),
             }
+            count += 1;
         }
         tables.acknowledge(id, count);
     }
@@ -105,6 +119,7 @@ impl Engine {
     pub(crate) fn forget_queries(&mut self) {
         self.replies.pages.clear();
         self.unwatch(None);
+        self.owners.forget_askers();
         if let Some(tables) = &mut self.tables {
             tables.cancel_all();
         }

@@ -19,6 +19,7 @@ use crate::deferral::Deferral;
 use crate::egress::Egress;
 use crate::inputs::{Event, Inputs, Linked, Waiting};
 use crate::outbox::Outbox;
+use crate::owners::Owners;
 use crate::peers::Peers;
 use crate::policies;
 use crate::tables::{Said, Tables};
@@ -63,6 +64,7 @@ pub(crate) struct Engine {
     pub(crate) watching: Watching,
     /// Is to be answered to the parent.
     pong: Option<u32>,
+    pub(crate) owners: Owners,
     /// There may be work.
     busy: bool,
 }
@@ -109,6 +111,7 @@ impl Engine {
             replies: Replies::default(),
             watching: Watching::new(),
             pong: None,
+            owners: Owners::default(),
             busy: false,
         }
     }
@@ -200,6 +203,7 @@ impl Engine {
                 self.deferral_in_time();
                 self.tables.iter_mut().for_each(Tables::wake);
                 self.check_advertised();
+                self.leases_in_time();
                 self.end_overdue_refreshes();
                 self.busy = true;
             }
@@ -428,6 +432,7 @@ impl Engine {
                     self.replies.push(id, page);
                     self.busy = true;
                 }
+                Said::Owned(number, owned) => self.owned(number, &owned),
                 Said::Watching(id, whole) => self.watching(id, whole),
                 Said::Changes(shard, changes) => self.changes(shard, &changes),
                 Said::Walked(shard, walked) => self.walked(shard, &walked),

@@ -17,6 +17,7 @@ mod inputs;
 mod limits;
 mod long_lived;
 mod outbox;
+mod owners;
 mod peers;
 mod policies;
 mod refresh;

@@ -73,6 +73,9 @@ pub(crate) enum Command {
     /// Tells of changes of best routes, with all about them or not; or of none any more. The number is repeated.
     Watch(u64, Option<bool>),
     Snapshot(u64, SnapshotOf),
+    /// How many injected routes does each owner have? The number is repeated.
+    Owned(u64),
+    RemoveOwned(u8),
     /// A list of changes, or of a snapshot, is dealt with.
     More(Option<u64>),
     Cancel(u64),
@@ -130,6 +133,7 @@ pub(crate) enum Output {
     },
     Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
+    Owned(u64, Box<[u64; 256]>),
     /// The command of this number is obeyed.
     Watching(u64),
     Told(Told),
@@ -219,6 +223,11 @@ impl Shard {
                 self.rib.watch(whole);
                 self.says.push(Output::Watching(number));
             }
+            Command::Owned(number) => {
+                let owned = Box::new(*self.rib.owned());
+                self.says.push(Output::Owned(number, owned));
+            }
+            Command::RemoveOwned(owner) => self.rib.remove_owned(owner),
             Command::Snapshot(id, of) => self.rib.begin_snapshot(id, of),
             Command::More(snapshot) => self.rib.taken(snapshot),
             Command::Cancel(id) => {

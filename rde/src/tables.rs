@@ -80,6 +80,8 @@ pub(crate) enum Said {
     },
     Explained(QueryId, Vec<Explained>),
     Page(u64, PageDone),
+    /// How many injected routes each owner had when that was asked, by its number.
+    Owned(u64, Box<[u64; 256]>),
     /// All shards tell of changes now, with all about routes or not.
     Watching(QueryId, bool),
     /// A shard tells what has changed.
@@ -133,6 +135,9 @@ pub(crate) struct Tables {
     /// Commands to watch that not all shards have obeyed, in their order.
     watches: VecDeque<WatchCommand>,
     next_watch: u64,
+    /// Owners' routes by question: how many shards have not answered, the sum of the others.
+    owned: HashMap<u64, (usize, Box<[u64; 256]>)>,
+    next_owned: u64,
     /// Snapshots under way: how many shards have not come to their end.
     snapshots: HashMap<u64, usize>,
     /// The parent's last question whether all are at work, and how many shards have answered it.
@@ -182,6 +187,8 @@ impl Tables {
             next_watch: 0,
             snapshots: HashMap::new(),
             ping: (0, 0),
+            owned: HashMap::new(),
+            next_owned: 0,
             backlog: Arc::clone(&backlog),
             said: VecDeque::new(),
         };
@@ -313,6 +320,30 @@ impl Tables {
             Some((s, sum)) if *s == source => *sum += octets,
             _ => self.due.consumed.push((source, octets)),
         }
+    }
+
+    /// Whose the routes are that are injected from now on, in the batch being filled.
+    pub(crate) fn set_owner(&mut self, owner: u8) {
+        self.batch.set_owner(owner);
+    }
+
+    /// Takes an injected route back, if it is there.
+    pub(crate) fn uninject(&mut self, prefix: IpNet, path_id: u32) {
+        self.batch.withdraw_injected(prefix, path_id);
+    }
+
+    /// Asks how many injected routes each owner has; returns the number of the answer.
+    pub(crate) fn owned(&mut self) -> u64 {
+        self.next_owned += 1;
+        let number = self.next_owned;
+        self.owned.insert(number, (self.count, Box::new([0; 256])));
+        self.tell_all(|| Command::Owned(number));
+        number
+    }
+
+    /// Removes an owner's routes, behind all that came before.
+    pub(crate) fn remove_owned(&mut self, owner: u8) {
+        self.tell_all(|| Command::RemoveOwned(owner));
     }
 
     /// Adds a route as if it were learned here.
@@ -562,6 +593,16 @@ impl Tables {
                     }
                     let Some((id, whole)) = self.watches.pop_front().and_then(|w| w.asker) else { continue };
                     Said::Watching(id, whole)
+                }
+                Output::Owned(number, owned) => {
+                    let Some((left, sum)) = self.owned.get_mut(&number) else { continue };
+                    sum.iter_mut().zip(owned.iter()).for_each(|(s, n)| *s += n);
+                    *left -= 1;
+                    if *left > 0 {
+                        continue;
+                    }
+                    let Some((_, sum)) = self.owned.remove(&number) else { continue };
+                    Said::Owned(number, sum)
                 }
                 Output::Told(Told::Changes(changes)) => Said::Changes(shard16, changes),
                 Output::Told(Told::Walked(mut walked)) => {

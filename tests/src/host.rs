@@ -200,12 +200,12 @@ impl Host {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, file: &str, text: &str) -> Result<String> {
+    pub fn write(&self, file: &str, content: impl AsRef<[u8]>) -> Result<String> {
         let path = self.outside(file);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(path, text)?;
+        fs::write(path, content)?;
         Ok(format!("{FOLDER}/{file}"))
     }
 

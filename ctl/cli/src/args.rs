@@ -317,6 +317,42 @@ pub(crate) enum RibAction {
     },
     /// Inject the routes of an MRT table dump (plain or gzip)
     Inject(InjectArgs),
+    /// Show who owns injected routes, and until when; withdraw all of an owner
+    Owners {
+        #[command(subcommand)]
+        action: Option<OwnersAction>,
+    },
+}
+
+/// What to do with owners of injected routes. Without any, they are listed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OwnersAction {
+    /// Withdraw all its routes
+    Delete {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Say that it is still there
+    Renew {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// From now on, withdraw its routes when it was not heard of for so long; 0: never
+        #[arg(long, value_name = "SECONDS")]
+        lease: Option<u32>,
+    },
+}
+
+/// Whose injected routes are.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OwnerArgs {
+    /// Whose they are: a name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// Withdraw all its routes when the owner was not heard of for so long; 0: never
+    #[arg(long, value_name = "SECONDS", requires = "owner")]
+    pub(crate) lease: Option<u32>,
 }
 
 /// `rib add`.
@@ -349,6 +385,8 @@ pub(crate) struct AddArgs {
     /// Path identifier, where a prefix gets several paths
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) path_id: u32,
+    #[command(flatten)]
+    pub(crate) owner: OwnerArgs,
 }
 
 /// `rib inject`.
@@ -363,4 +401,6 @@ pub(crate) struct InjectArgs {
     /// Take the routes of this peer of the dump; otherwise the first route of each prefix
     #[arg(long, value_name = "N")]
     pub(crate) peer_index: Option<u16>,
+    #[command(flatten)]
+    pub(crate) owner: OwnerArgs,
 }

@@ -13,7 +13,7 @@ use ipc::errors::{FaultCount, PeerError};
 use ipc::figures::Traffic;
 use ipc::parent_control::{ControlToParent, Intent, IntentError};
 use ipc::{PeerId, QueryId, Role};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tonic::Status;
 
 use crate::edits::Edits;
@@ -24,6 +24,9 @@ use crate::metrics::Snapshot;
 use crate::processes::Processes;
 use crate::view::View;
 use crate::watch::Feed;
+
+/// Pages that are put together at a time. Each takes up to 10,000 routes in rde, on the way, and here.
+const LISTS: usize = 4;
 
 type IntentResult = Result<(), IntentError>;
 
@@ -42,6 +45,8 @@ pub(crate) struct App {
     pub(crate) files: Files,
     /// What the parent knows of the processes.
     pub(crate) processes: Processes,
+    /// Pages of lists that are put together at a time; who asks for more waits for its turn.
+    pub(crate) lists: Semaphore,
     /// Changes of best routes, for all who watch.
     pub(crate) feed: Arc<Feed>,
     parent: Sender<ControlToParent>,
@@ -79,6 +84,7 @@ impl App {
             files: Files::new(parent.clone()),
             processes: Processes::new(parent.clone()),
             feed: Feed::new(),
+            lists: Semaphore::new(LISTS),
             parent,
             view: Mutex::new(None),
             intents: Mutex::default(),

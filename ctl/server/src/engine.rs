@@ -71,6 +71,8 @@ impl Answer for RdeToControl {
             | RdeToControl::CountersReply { id, .. }
             | RdeToControl::ErrorsReply { id, .. }
             | RdeToControl::Injected { id, .. }
+            | RdeToControl::OwnersReply { id, .. }
+            | RdeToControl::OwnerGone { id, .. }
             | RdeToControl::Watching { id, .. }
             | RdeToControl::Changes { id, .. }
             | RdeToControl::Walked { id, .. }

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use grpc::v1::AddPathRequest;
-use ipc::control_rde::InjectedRoute;
+use ipc::control_rde::{InjectedRoute, Injection, OwnedBy};
 use ipnet::IpNet;
 use tonic::Status;
 
@@ -15,6 +15,12 @@ use crate::error::invalid;
 /// The octets of a BGP message that path attributes can have: without header, length fields and one prefix
 /// of any family (RFC 4271 §4.3, RFC 4760 §3).
 const MAX_ATTRIBUTES: usize = bgp::MAX_MESSAGE - 19 - 4 - 17;
+
+/// The longest name of an owner, in octets.
+const MAX_NAME: usize = 64;
+
+/// The longest lease, in seconds.
+const MAX_LEASE: u32 = 30 * 24 * 3600;
 
 /// Checks a route.
 ///
@@ -55,6 +61,50 @@ pub(crate) fn check(request: AddPathRequest) -> Result<InjectedRoute, Status> {
     Ok(route)
 }
 
+/// Checks a route that is one of many, whose owner is said for all.
+///
+/// # Errors
+/// See [`check`].
+pub(crate) fn check_item(request: AddPathRequest) -> Result<InjectedRoute, Status> {
+    if !request.owner.is_empty() || request.lease_seconds.is_some() {
+        return Err(invalid(
+            "owner",
+            request.owner,
+            "is said for all routes of a stream, in its first message",
+        ));
+    }
+    check(request)
+}
+
+/// Checks whose routes are to be; `None` where they are nobody's.
+///
+/// # Errors
+/// INVALID_ARGUMENT, naming the field.
+pub(crate) fn owner(name: &str, lease: Option<u32>) -> Result<Option<OwnedBy>, Status> {
+    if name.is_empty() {
+        return match lease {
+            None => Ok(None),
+            Some(seconds) => {
+                let what = "needs an owner: whose routes are to go, and who renews it? Give one such as \"announcer-1\"";
+                Err(invalid("lease_seconds", seconds, what))
+            }
+        };
+    }
+    if name.len() > MAX_NAME || !name.bytes().all(|c| c.is_ascii_graphic()) {
+        let what =
+            format!("must be 1 to {MAX_NAME} printable ASCII characters without blanks, such as announcer-1");
+        return Err(invalid("owner", name, what));
+    }
+    if let Some(seconds) = lease.filter(|s| *s > MAX_LEASE) {
+        return Err(invalid(
+            "lease_seconds",
+            seconds,
+            format!("is more than {MAX_LEASE}, 30 days; 0 means for ever"),
+        ));
+    }
+    Ok(Some(OwnedBy { name: name.to_owned(), lease }))
+}
+
 fn next_hop(prefix: IpNet, text: &str) -> Result<IpAddr, Status> {
     let v4 = matches!(prefix, IpNet::V4(_));
     let example = if v4 { "192.0.2.1" } else { "2001:db8::1" };
@@ -88,18 +138,21 @@ fn attribute_octets(route: &InjectedRoute) -> usize {
         + list(route.large_communities.len(), 12)
 }
 
-/// Cuts routes into runs that fit a message to rde.
-pub(crate) fn chunks(routes: Vec<InjectedRoute>) -> Vec<Vec<InjectedRoute>> {
-    let mut chunks: Vec<Vec<InjectedRoute>> = Vec::new();
+/// Cuts what is to be done into runs that fit a message to rde.
+pub(crate) fn chunks(items: Vec<Injection>) -> Vec<Vec<Injection>> {
+    let mut chunks: Vec<Vec<Injection>> = Vec::new();
     let mut room = 0;
-    for route in routes {
+    for item in items {
         // An encoded number takes a quarter more than its octets.
-        let octets = 64 + attribute_octets(&route) * 5 / 4;
+        let octets = match &item {
+            Injection::Route(route) => 64 + attribute_octets(route) * 5 / 4,
+            Injection::Withdraw { .. } => 64,
+        };
         match chunks.last_mut() {
-            Some(chunk) if octets <= room => chunk.push(route),
+            Some(chunk) if octets <= room => chunk.push(item),
             _ => {
                 room = ipc::channel::BATCH;
-                chunks.push(vec![route]);
+                chunks.push(vec![item]);
             }
         }
         room = room.saturating_sub(octets);
@@ -127,6 +180,27 @@ mod tests {
         assert_eq!(route.prefix.to_string(), "203.0.113.0/24");
         assert_eq!(route.as_path, [65001, 4_200_000_000]);
         assert_eq!((route.local_pref, route.med), (None, None));
+    }
+
+    #[test]
+    fn owners_have_names_and_leases_have_owners() {
+        assert_eq!(owner("", None).unwrap(), None);
+        let owned = OwnedBy { name: "a-1".into(), lease: Some(0) };
+        assert_eq!(owner("a-1", Some(0)).unwrap(), Some(owned));
+        let long = "x".repeat(65);
+        for (name, lease, field) in [
+            ("", Some(30), "lease_seconds"),
+            ("a b", None, "owner"),
+            ("\u{e9}", None, "owner"),
+            (&*long, None, "owner"),
+            ("a", Some(u32::MAX), "lease_seconds"),
+        ] {
+            let status = owner(name, lease).unwrap_err();
+            assert_eq!(status.code(), tonic::Code::InvalidArgument);
+            assert!(status.message().starts_with(field), "{}", status.message());
+        }
+        let named = AddPathRequest { owner: "a".into(), ..request() };
+        assert!(check(named.clone()).is_ok() && check_item(named).is_err());
     }
 
     #[test]
@@ -161,10 +235,13 @@ mod tests {
     #[test]
     fn chunks_fit_a_message_and_lose_nothing() {
         let large = AddPathRequest { as_path: vec![u32::MAX; 900], ..request() };
-        let routes: Vec<InjectedRoute> = (0..3000u32)
-            .map(|i| InjectedRoute {
-                path_id: i,
-                ..check(if i % 3 == 0 { large.clone() } else { request() }).unwrap()
+        let routes: Vec<Injection> = (0..3000u32)
+            .map(|path_id| match path_id % 5 {
+                4 => Injection::Withdraw { prefix: "2001:db8::/32".parse().unwrap(), path_id },
+                n => {
+                    let route = check(if n == 0 { large.clone() } else { request() }).unwrap();
+                    Injection::Route(InjectedRoute { path_id, ..route })
+                }
             })
             .collect();
         let chunks = chunks(routes.clone());

@@ -66,6 +66,8 @@ pub(crate) struct Change<A> {
     pub(crate) set: u32,
     pub(crate) peer: PeerIdx,
     pub(crate) len: u8,
+    /// Whose an injected route is: a number of the engine's, 0 = nobody's.
+    pub(crate) owner: u8,
 }
 
 /// What a shard has to do, in order.
@@ -83,6 +85,8 @@ pub struct Batch {
     pub(crate) sets: Vec<Set>,
     pub(crate) shards: Vec<Changes>,
     changes: usize,
+    /// Of injected routes that are added now.
+    owner: u8,
 }
 
 impl Batch {
@@ -90,7 +94,7 @@ impl Batch {
     pub fn new(key: HashKey, shards: usize) -> Batch {
         let mut lists = Vec::new();
         lists.resize_with(shards.max(1), Changes::default);
-        Batch { key, octets: Vec::new(), sets: Vec::new(), shards: lists, changes: 0 }
+        Batch { key, octets: Vec::new(), sets: Vec::new(), shards: lists, changes: 0, owner: 0 }
     }
 
     /// How many routes are announced and withdrawn.
@@ -107,7 +111,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.octets.clear();
         self.sets.clear();
-        self.changes = 0;
+        (self.changes, self.owner) = (0, 0);
         for list in &mut self.shards {
             list.v4.clear();
             list.v6.clear();
@@ -150,10 +154,14 @@ impl Batch {
     fn tell_all(&mut self, peer: PeerIdx, family: Family, set: u32) {
         self.changes += 1;
         for list in &mut self.shards {
-            let (hash, path_id, len) = (0, 0, 0);
+            let (hash, path_id, len, owner) = (0, 0, 0, 0);
             match family {
-                Family::Ipv4Unicast => list.v4.push(Change { hash, addr: V4::ZERO, path_id, set, peer, len }),
-                Family::Ipv6Unicast => list.v6.push(Change { hash, addr: V6::ZERO, path_id, set, peer, len }),
+                Family::Ipv4Unicast => {
+                    list.v4.push(Change { hash, addr: V4::ZERO, path_id, set, peer, len, owner });
+                }
+                Family::Ipv6Unicast => {
+                    list.v6.push(Change { hash, addr: V6::ZERO, path_id, set, peer, len, owner });
+                }
                 Family::Ipv4Flowspec | Family::Ipv6Flowspec => {}
             }
         }
@@ -165,7 +173,7 @@ impl Batch {
         self.changes += 1;
         let shard = shard_of(hash, self.shards.len());
         if let Some(list) = self.shards.get_mut(shard) {
-            list.v4.push(Change { hash, addr, path_id, set, peer, len });
+            list.v4.push(Change { hash, addr, path_id, set, peer, len, owner: self.owner });
         }
     }
 
@@ -175,8 +183,18 @@ impl Batch {
         self.changes += 1;
         let shard = shard_of(hash, self.shards.len());
         if let Some(list) = self.shards.get_mut(shard) {
-            list.v6.push(Change { hash, addr, path_id, set, peer, len });
+            list.v6.push(Change { hash, addr, path_id, set, peer, len, owner: self.owner });
         }
+    }
+
+    /// Whose the injected routes are that are added from now on: a number of the caller's, 0 = nobody's.
+    pub fn set_owner(&mut self, owner: u8) {
+        self.owner = owner;
+    }
+
+    /// Adds the withdrawal of an injected route, if it is there.
+    pub fn withdraw_injected(&mut self, prefix: IpNet, path_id: u32) {
+        self.change(PeerIdx::LOCAL, WITHDRAW, path_id, prefix);
     }
 
     /// Adds a change of a route of either family.

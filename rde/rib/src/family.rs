@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) judge: Judge,
     /// Whose import policy it is asked about.
     pub(crate) judged: Option<PeerIdx>,
+    /// Injected routes of each owner.
+    pub(crate) owned: Box<[u64; 256]>,
 }
 
 impl Shared {
@@ -42,6 +44,14 @@ impl Shared {
     #[inline]
     pub(crate) fn is_last_choice(&self, path: &Path) -> bool {
         self.peers.rank(path.peer).is_last_choice(self.attrs.head(path.attr).flags)
+    }
+
+    /// Counts an injected route as its owner's, or not any more.
+    fn owns(&mut self, path: &Path, more: i64) {
+        if path.peer == PeerIdx::LOCAL {
+            let count = &mut self.owned[usize::from(path.mark)];
+            *count = count.saturating_add_signed(more);
+        }
     }
 
     /// A path as a column has it.
@@ -119,7 +129,10 @@ impl<A: Addr> FamilyTable<A> {
             return self.slots.free_if_unused(id);
         }
         let counted = self.counted(shared, id, change.peer);
-        let mark = shared.peers.stale(change.peer, A::FAMILY).mark();
+        let mark = match change.peer {
+            PeerIdx::LOCAL => change.owner,
+            peer => shared.peers.stale(peer, A::FAMILY).mark(),
+        };
         let path = Path { attr, path_id: change.path_id, peer: change.peer, mark, denied };
         let mut list = self.slots.get(id).list();
         let paths = self.paths.get_mut(list);
@@ -127,6 +140,8 @@ impl<A: Addr> FamilyTable<A> {
         match paths.iter_mut().find(|p| p.peer == path.peer && p.path_id == path.path_id) {
             Some(old) if *old == path => return,
             Some(old) => {
+                shared.owns(old, -1);
+                shared.owns(&path, 1);
                 let lost = shared.peers.renew(old.peer, A::FAMILY, old.mark);
                 if (old.attr, old.denied) == (path.attr, path.denied) && !lost {
                     old.mark = path.mark;
@@ -149,6 +164,7 @@ impl<A: Addr> FamilyTable<A> {
                 }
                 self.slots.get_mut(id).set_list(list);
                 shared.attrs.retain(path.attr, 1);
+                shared.owns(&path, 1);
                 if let Some(peer) = shared.peers.get_mut(path.peer) {
                     peer.received[A::FAMILY as usize] += 1;
                 }
@@ -211,6 +227,7 @@ impl<A: Addr> FamilyTable<A> {
             let Some(path) = path.filter(|p| p.peer == of && leaves(shared, p)) else { continue };
             self.paths.remove(&mut list, at);
             shared.attrs.release(path.attr);
+            shared.owns(&path, -1);
             if let Some(peer) = shared.peers.get_mut(of) {
                 peer.stale[A::FAMILY as usize].renew(path.mark);
             }

@@ -35,6 +35,7 @@ impl Table {
             refused: false,
             judge: Judge::default(),
             judged: None,
+            owned: Box::new([0; 256]),
         };
         Table { table: FamilyTable::new(key.clone()), key, shared, column: Column::default() }
     }
@@ -42,7 +43,15 @@ impl Table {
     fn change(&self, flap: u32, n: u32, set: u32) -> Change<V4> {
         // Each flap is of other prefixes, in another order.
         let addr = V4((n + flap * 7001).wrapping_mul(40_503) << 8);
-        Change { hash: self.key.prefix(addr, 24), addr, path_id: 0, set, peer: PeerIdx::LOCAL, len: 24 }
+        Change {
+            hash: self.key.prefix(addr, 24),
+            addr,
+            path_id: 0,
+            set,
+            peer: PeerIdx::LOCAL,
+            len: 24,
+            owner: 0,
+        }
     }
 
     fn announce(&mut self, flap: u32, n: u32) {

@@ -14,7 +14,7 @@ pub(crate) struct Path {
     /// The identifier that the peer gave it (RFC 7911), 0 = none.
     pub(crate) path_id: u32,
     pub(crate) peer: PeerIdx,
-    /// Tells whether it is stale (see `stale.rs`).
+    /// Tells whether it is stale (see `stale.rs`); of an injected one, whose it is.
     pub(crate) mark: u8,
     /// The peer's import policy does not take it: it is kept for the day when that changes, and no candidate.
     pub(crate) denied: bool,

@@ -265,7 +265,9 @@ impl Peers {
         }
         if let Some(place) = self.list.get_mut(idx.index()) {
             let tally = info.counted.received.then(Tally::default);
-            let (received, stale) = ([0; 4], [Stale::default(); 4]);
+            // What is injected never becomes stale; its marks say whose it is.
+            let own = if idx == PeerIdx::LOCAL { Stale::NEVER } else { Stale::default() };
+            let (received, stale) = ([0; 4], [own; 4]);
             let (gone, away, refused) = (false, false, 0);
             let imports = info.import.is_some();
             *place = Some(Peer { info, rank, imports, gone, away, flow, received, refused, stale, tally });

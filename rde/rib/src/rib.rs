@@ -172,6 +172,7 @@ impl Rib {
                 refused: false,
                 judge: Judge::default(),
                 judged: None,
+                owned: Box::new([0; 256]),
             },
             v4: FamilyTable::new(key.clone()),
             v6: FamilyTable::new(key),
@@ -343,7 +344,7 @@ impl Rib {
     pub fn withdraw_injected(&mut self, prefix: IpNet, path_id: u32) -> bool {
         fn change<A: Addr>(table: &FamilyTable<A>, addr: A, len: u8, path_id: u32) -> Change<A> {
             let hash = table.slots.hash(addr, len);
-            Change { hash, addr, path_id, set: WITHDRAW, peer: PeerIdx::LOCAL, len }
+            Change { hash, addr, path_id, set: WITHDRAW, peer: PeerIdx::LOCAL, len, owner: 0 }
         }
         let len = prefix.prefix_len();
         if let Some(addr) = V4::of(&prefix) {
@@ -354,6 +355,18 @@ impl Rib {
             let change = change(&self.v6, addr, len, path_id);
             self.v6.withdraw(&mut self.shared, &change, None)
         })
+    }
+
+    /// How many injected routes each owner has, by its number.
+    pub fn owned(&self) -> &[u64; 256] {
+        &self.shared.owned
+    }
+
+    /// All injected routes of an owner go, in steps of [`work`](Self::work); those apart that are injected for another
+    /// one before they are come to.
+    pub fn remove_owned(&mut self, owner: u8) {
+        self.v4.walks.begin(PeerIdx::LOCAL, Task::RemoveOwned(owner));
+        self.v6.walks.begin(PeerIdx::LOCAL, Task::RemoveOwned(owner));
     }
 
     /// A bounded step of what there is to do: removing routes of ended sessions and stale ones, sending what changed.

@@ -16,9 +16,14 @@ pub(crate) struct Stale {
     loses: bool,
     /// How many routes are stale.
     pub(crate) count: u64,
+    /// No route ever is: marks say something else.
+    never: bool,
 }
 
 impl Stale {
+    /// Of routes that are never stale, whatever their marks.
+    pub(crate) const NEVER: Stale = Stale { mark: 0, oldest: 0, loses: false, count: 0, never: true };
+
     /// All routes are stale from now on, `routes` in number. Says whether the decision process must look at them.
     pub(crate) fn begin(&mut self, routes: u64, loses: bool) -> bool {
         let lost = self.loses && self.count > 0;
@@ -42,7 +47,7 @@ impl Stale {
 
     /// Whether a route with this mark is stale.
     pub(crate) fn is_stale(&self, mark: u8) -> bool {
-        mark != self.mark
+        mark != self.mark && !self.never
     }
 
     /// Whether a route with this mark is one that loses.

@@ -25,11 +25,16 @@ pub(crate) enum Task {
     Evaluate,
     /// The import policy is another one.
     Policy,
+    /// Injected routes of this owner go.
+    RemoveOwned(u8),
 }
 
 impl Task {
     /// Whether a walk for `other` does what one for this task was to do.
     fn is_part_of(self, other: Task) -> bool {
+        if let Task::RemoveOwned(_) = self {
+            return self == other;
+        }
         let wider = other == Task::Remove || (self, other) == (Task::Policy, Task::Evaluate);
         wider || std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
@@ -144,7 +149,7 @@ impl<A: Addr> FamilyTable<A> {
             Task::Evaluate => self.decide_again(shared, id, walk.peer, true),
             Task::Policy => self.decide_again(shared, id, walk.peer, false),
             Task::LongLived(mark) => self.mark_long_lived(shared, id, walk.peer, mark),
-            Task::Remove | Task::Sweep(_) => {}
+            Task::Remove | Task::Sweep(_) | Task::RemoveOwned(_) => {}
         }
         // What a policy takes no more is not kept for everybody.
         if walk.task != Task::Remove && !shared.peers.keeps_rejected(walk.peer) {
@@ -160,6 +165,7 @@ fn something_left<A: Addr>(shared: &Shared, walk: &Walk) -> bool {
     match walk.task {
         Task::Remove | Task::Evaluate | Task::Policy => peer.received[A::FAMILY as usize] > 0,
         Task::Sweep(_) | Task::LongLived(_) => peer.stale[A::FAMILY as usize].count > 0,
+        Task::RemoveOwned(owner) => shared.owned[usize::from(owner)] > 0,
     }
 }
 
@@ -168,6 +174,7 @@ fn stays<A: Addr>(shared: &Shared, walk: &Walk, path: &Path) -> bool {
     match walk.task {
         Task::Remove => false,
         Task::Policy => true,
+        Task::RemoveOwned(owner) => path.mark != owner,
         Task::Sweep(mark) => !shared.peers.stale(walk.peer, A::FAMILY).is_older(path.mark, mark),
         Task::LongLived(mark) => {
             let stale = shared.peers.stale(walk.peer, A::FAMILY);
@@ -244,6 +251,7 @@ mod tests {
             refused: false,
             judge: Judge::default(),
             judged: None,
+            owned: Box::new([0; 256]),
         };
         let mut table = FamilyTable::<V4>::new(HashKey::default());
         let peer = PeerIdx(1);
@@ -257,7 +265,7 @@ mod tests {
             let attr = shared.attrs.intern(n, &canonical, next_hop, &summarize(&canonical));
             let addr = V4(0x0a00_0000 | n << 8);
             let hash = table.slots.hash(addr, 24);
-            let change = Change { hash, addr, path_id: 0, set: 0, peer, len: 24 };
+            let change = Change { hash, addr, path_id: 0, set: 0, peer, len: 24, owner: 0 };
             table.announce(&mut shared, &change, None, attr);
         }
         let mut left = |shared: &mut Shared| {

@@ -6,6 +6,7 @@ mod drain;
 mod errors;
 mod limits;
 mod long_lived;
+mod owners;
 mod refresh;
 mod restart;
 mod rig;
@@ -22,7 +23,8 @@ use bgp::refresh::{RouteRefresh, Subtype};
 use bgp::update::{ReadContext, UpdateBuilder};
 use bgp::{Asn, Family, FamilySet, NextHop};
 use ipc::control_rde::{
-    ControlToRde, InjectedRoute, PeerCounters, RdeToControl, RouteFilter, RouteView, Table, TableCounters,
+    ControlToRde, InjectedRoute, Injection, OwnedBy, PeerCounters, RdeToControl, RouteFilter, RouteView,
+    Table, TableCounters,
 };
 use ipc::parent_rde::ParentToRde;
 use ipc::session_rde::{DownReason, SessionToRdeBulk};
@@ -341,6 +343,12 @@ fn to_inject(prefix: IpNet, path_id: u32) -> InjectedRoute {
     }
 }
 
+/// The question that injects routes.
+fn inject(owner: Option<OwnedBy>, routes: Vec<InjectedRoute>) -> ControlToRde {
+    let items = routes.into_iter().map(Injection::Route).collect();
+    ControlToRde::Inject { id: QueryId(1), owner, items }
+}
+
 /// Where a route is in a list.
 fn place(route: &RouteView) -> (bool, IpAddr, u8, Option<PeerId>, u32) {
     let prefix = route.prefix;
@@ -361,7 +369,7 @@ async fn injected() -> Rig {
     // One that makes no sense does not keep the others out.
     routes
         .push(InjectedRoute { next_hop: "2001:db8::1".parse().unwrap(), ..to_inject(net("10.9.0.0/16"), 0) });
-    assert_eq!(rig.injected(ControlToRde::Inject { id: QueryId(1), routes }).await, 703);
+    assert_eq!(rig.injected(inject(None, routes)).await, 703);
     // For a prefix that has injected ones.
     rig.taken_in(one, &route(1, "10.0.1.0/24")).await;
     rig

@@ -49,7 +49,7 @@ pub fn of(scenario: &str) -> Vec<Bar> {
             Bar { what: "changes/s", metric: "churn_per_s", factor: 1.2, more: true, against: BIRD },
             most("p99", "probe_p99_ms", 1.0, BIRD),
         ],
-        "churn-query" => {
+        "churn-query" | "churn-lists" => {
             vec![most("p99 with queries", "query_probe_p99_ms", 1.1, Own("probe_p99_ms", "without"))]
         }
         "idle-probe" => vec![most("p99", "probe_p99_ms", 5.0, Unit("ms"))],

@@ -30,6 +30,27 @@ pub enum Kind {
     Paced(u32),
     /// Like `Burst`, with a client that reads the table and without.
     Queried,
+    /// At so many changes per second, with this number of clients that read the table and without any.
+    Listed { rate: u32, clients: usize },
+}
+
+impl Kind {
+    /// At how many changes per second.
+    pub fn rate(self) -> Option<u32> {
+        match self {
+            Kind::Paced(rate) | Kind::Listed { rate, .. } => Some(rate),
+            Kind::Burst | Kind::Queried => None,
+        }
+    }
+
+    /// How many clients read the table in some of the legs.
+    fn clients(self) -> usize {
+        match self {
+            Kind::Burst | Kind::Paced(_) => 0,
+            Kind::Queried => 1,
+            Kind::Listed { clients, .. } => clients,
+        }
+    }
 }
 
 /// UPDATEs, and where they may be cut.
@@ -62,7 +83,7 @@ pub struct Churn {
 impl Churn {
     pub fn new(kind: Kind, some: &[Group], asn: u32, next_hop: IpAddr) -> Churn {
         let prefixes = table::prefixes(some);
-        let chunk = if matches!(kind, Kind::Paced(_)) { PACED_WITHDRAWALS } else { prefixes.len() };
+        let chunk = if kind.rate().is_some() { PACED_WITHDRAWALS } else { prefixes.len() };
         let mut gone = Vec::new();
         prefixes.chunks(chunk.max(1)).for_each(|c| bgp::withdraw(&mut gone, c));
         let streams = [
@@ -118,14 +139,17 @@ pub fn run(r: &mut Run, c: &Churn) -> Result<(), String> {
     let quiet = 0..p.sent();
     let (cpu, busy, own, begin) = (r.cpu(), usage::machine_busy(), usage::own(), Instant::now());
     let (mut legs, mut queried, mut listed, mut listing) = (vec![], vec![], 0, 0.0);
-    if c.kind == Kind::Queried {
+    if c.kind.clients() > 0 {
         for _ in 0..2 {
             legs.push(leg(r, c, &mut p, ENOUGH_OF_LEG)?);
-            let lister = Lister::start(r.name, r.dir, r.dut())?;
+            let start = |_| Lister::start(r.name, r.dir, r.dut());
+            let listers = (0..c.kind.clients()).map(start).collect::<Result<Vec<_>, _>>()?;
             let t0 = Instant::now();
             let with = leg(r, c, &mut p, ENOUGH_OF_LEG);
             listing += secs(t0, Instant::now());
-            listed += lister.finish()?;
+            for lister in listers {
+                listed += lister.finish()?;
+            }
             queried.push(with?);
         }
     } else {
@@ -159,6 +183,7 @@ pub fn run(r: &mut Run, c: &Churn) -> Result<(), String> {
         r.note("keeps_up", achieved >= KEEPS_UP * rate as f64);
     }
     if !queried.is_empty() {
+        r.note("control_peak_mb", usage::peak_mb(r.pid, "rustbgpd-control"));
         let with = p.report(r, &of(&queried), "query_probe");
         r.note("query_churn_per_s", Leg::per_s(&queried));
         r.note("listed_per_s", listed as f64 / listing);
@@ -181,11 +206,9 @@ fn leg(r: &mut Run, c: &Churn, p: &mut Prober, probes: usize) -> Result<Leg, Str
             r.e.peers[1].rx.touched.clear();
             let t0 = Instant::now();
             let mut pacer = None;
-            match c.kind {
-                Kind::Paced(rate) => {
-                    pacer = Some(Pacer { stream, next: 0, begun: t0, rate: rate.max(1) as f64 })
-                }
-                _ => r.e.send(0, stream.octets.clone()),
+            match c.kind.rate() {
+                Some(rate) => pacer = Some(Pacer { stream, next: 0, begun: t0, rate: rate.max(1) as f64 }),
+                None => r.e.send(0, stream.octets.clone()),
             }
             let mut done = |e: &mut Engine| {
                 if let Some(piece) = pacer.as_mut().and_then(|p| p.due(Instant::now())) {

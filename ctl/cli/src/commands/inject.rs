@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use grpc::v1::injection_item::Item;
 use grpc::v1::injection_service_client::InjectionServiceClient;
-use grpc::v1::{AddPathRequest, InjectRoutesRequest};
+use grpc::v1::{AddPathRequest, InjectStreamRequest, InjectStreamResponse, InjectionError, InjectionItem};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
 
 use crate::args::InjectArgs;
 use crate::connect::Connection;
@@ -27,11 +30,40 @@ const AHEAD: usize = 4;
 const REFRESH: Duration = Duration::from_millis(100);
 const REPORT: Duration = Duration::from_secs(5);
 
-/// What the reading thread and the progress bar share.
+/// Refused routes that are named.
+const NAMED: usize = 10;
+
+/// What the progress bar shows: octets that were read, routes that the tables have.
 #[derive(Debug, Default)]
 struct Counts {
     octets: Arc<AtomicU64>,
     routes: AtomicU64,
+}
+
+/// Routes that the daemon did not take.
+#[derive(Debug, Default)]
+struct Refused {
+    count: u64,
+    first: Vec<InjectionError>,
+}
+
+impl Refused {
+    fn add(&mut self, errors: Vec<InjectionError>) {
+        self.count += errors.len() as u64;
+        let room = NAMED.saturating_sub(self.first.len());
+        self.first.extend(errors.into_iter().take(room));
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!("{} routes refused", self.count);
+        for e in &self.first {
+            words += &format!("\n  route {} ({}/{}): {}", e.item, e.prefix, e.prefix_length, e.message);
+        }
+        if self.count > self.first.len() as u64 {
+            words += "\n  ...";
+        }
+        words
+    }
 }
 
 /// `rib inject`.
@@ -39,22 +71,26 @@ pub(super) async fn run(connection: Connection, args: InjectArgs, out: &mut Out)
     let path = args.mrt.clone();
     let file_error = |error| CliError::File { path: path.clone(), error };
     let total = std::fs::metadata(&args.mrt).map_err(file_error)?.len();
-    let counts = Arc::new(Counts::default());
+    let counts = Counts::default();
     let dump = Dump::open(&args.mrt, args.peer_index, Arc::clone(&counts.octets)).map_err(file_error)?;
     let (batches, receiver) = mpsc::channel(AHEAD);
-    let reader = tokio::task::spawn_blocking({
-        let counts = Arc::clone(&counts);
-        move || read(dump, args.limit.unwrap_or(u64::MAX), &batches, &counts)
+    let owner = args.owner;
+    let messages = ReceiverStream::new(receiver).map(move |paths: Vec<AddPathRequest>| InjectStreamRequest {
+        owner: owner.owner.clone().unwrap_or_default(),
+        lease_seconds: owner.lease,
+        items: paths.into_iter().map(|path| InjectionItem { item: Some(Item::Add(path)) }).collect(),
     });
+    let limit = args.limit.unwrap_or(u64::MAX);
+    let reader = tokio::task::spawn_blocking(move || read(dump, limit, &batches));
     let begun = Instant::now();
     let mut client = InjectionServiceClient::new(connection);
-    let injected = {
-        let call = client.inject_routes(ReceiverStream::new(receiver));
-        watch(call, &Progress::new(total, &args.mrt), &counts).await?.into_inner().injected
-    };
+    let mut answers = client.inject_stream(messages).await?.into_inner();
+    let refused = acknowledge(&mut answers, &Progress::new(total, &args.mrt), &counts).await?;
+    let injected = counts.routes.load(Ordering::Relaxed);
     let (skipped, error) = reader.await.map_err(|e| CliError::Failed(e.to_string()))?;
-    report(injected, &skipped, begun.elapsed(), out)?;
+    report(injected, refused.count, &skipped, begun.elapsed(), out)?;
     match error {
+        None if refused.count > 0 => Err(CliError::Failed(refused.words())),
         None => Ok(()),
         Some(e) => Err(file_error(e)),
     }
@@ -64,8 +100,7 @@ pub(super) async fn run(connection: Connection, args: InjectArgs, out: &mut Out)
 fn read(
     mut dump: Dump,
     limit: u64,
-    batches: &mpsc::Sender<InjectRoutesRequest>,
-    counts: &Counts,
+    batches: &mpsc::Sender<Vec<AddPathRequest>>,
 ) -> (Skipped, Option<std::io::Error>) {
     let mut left = limit;
     loop {
@@ -84,29 +119,34 @@ fn read(
         }
         let count = paths.len() as u64;
         left -= count;
-        let sent = count == 0 || batches.blocking_send(InjectRoutesRequest { paths }).is_ok();
-        counts.routes.fetch_add(count, Ordering::Relaxed);
+        let sent = count == 0 || batches.blocking_send(paths).is_ok();
         if !sent || error.is_some() || count < BATCH as u64 {
             return (dump.skipped, error);
         }
     }
 }
 
-/// Waits for the answer, showing progress meanwhile.
-async fn watch<T>(
-    call: impl Future<Output = Result<T, tonic::Status>>,
+/// Waits for the answers to all messages, showing progress meanwhile.
+async fn acknowledge(
+    answers: &mut Streaming<InjectStreamResponse>,
     progress: &Progress,
     counts: &Counts,
-) -> Result<T, tonic::Status> {
-    let mut call = std::pin::pin!(call);
+) -> Result<Refused, Status> {
+    let mut refused = Refused::default();
     let period = progress.period();
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
     loop {
         tokio::select! {
-            answer = &mut call => {
-                progress.end();
-                return answer;
-            }
+            answer = answers.message() => match answer {
+                Ok(Some(answer)) => {
+                    counts.routes.fetch_add(answer.done, Ordering::Relaxed);
+                    refused.add(answer.errors);
+                }
+                other => {
+                    progress.end();
+                    return other.map(|_| refused);
+                }
+            },
             _ = tick.tick() => progress.show(counts),
         }
     }
@@ -144,7 +184,7 @@ impl Progress {
                 bar.set_position(counts.octets.load(Ordering::Relaxed));
                 bar.set_message(format!("{routes} routes"));
             }
-            Progress::Lines(path) => eprintln!("{}: {routes} routes sent", path.display()),
+            Progress::Lines(path) => eprintln!("{}: {routes} routes injected", path.display()),
         }
     }
 
@@ -155,10 +195,17 @@ impl Progress {
     }
 }
 
-fn report(injected: u64, skipped: &Skipped, took: Duration, out: &mut Out) -> Result<(), CliError> {
+fn report(
+    injected: u64,
+    refused: u64,
+    skipped: &Skipped,
+    took: Duration,
+    out: &mut Out,
+) -> Result<(), CliError> {
     if out.json {
         let document = json!({
             "injected": injected,
+            "refused": refused,
             "skipped": {
                 "as_sets": skipped.as_sets,
                 "unusable": skipped.unusable,

@@ -10,6 +10,7 @@ mod inject;
 mod neighbor;
 mod neighbor_change;
 mod objects;
+mod owners;
 mod policy_chain;
 mod policy_test;
 mod rib;

@@ -5,7 +5,7 @@ use grpc::v1::rib_service_client::RibServiceClient;
 use grpc::v1::{AddPathRequest, DeletePathRequest, ListRoutesRequest, RibSummaryRequest};
 
 use crate::args::{AddArgs, Family, RibAction, RibArgs, RouteSelection};
-use crate::commands::{explain, inject, routes};
+use crate::commands::{explain, inject, owners, routes};
 use crate::connect::{Connection, MAX_ANSWER};
 use crate::error::CliError;
 use crate::output::table::{Cell, Column, Row, Table};
@@ -68,6 +68,7 @@ pub(super) async fn run(connection: Connection, args: RibArgs, out: &mut Out) ->
             Ok(out.done(&format!("{target} withdrawn"))?)
         }
         Some(RibAction::Inject(args)) => inject::run(connection, args, out).await,
+        Some(RibAction::Owners { action }) => owners::run(connection, action, out).await,
     }
 }
 
@@ -160,6 +161,8 @@ async fn add(connection: Connection, args: AddArgs, out: &mut Out) -> Result<(),
         extended_communities: Vec::new(),
         large_communities: args.large_communities,
         path_id: args.path_id,
+        owner: args.owner.owner.unwrap_or_default(),
+        lease_seconds: args.owner.lease,
     };
     InjectionServiceClient::new(connection).add_path(request).await?;
     Ok(out.done(&format!("{} injected", args.target))?)

@@ -40,6 +40,16 @@ pub(crate) fn route(route: &v1::Route) -> Value {
     Value::Object(object)
 }
 
+/// An owner of injected routes.
+pub(crate) fn owner(o: &v1::Owner) -> Value {
+    json!({
+        "name": o.name,
+        "routes": o.routes,
+        "lease_seconds": o.lease_seconds,
+        "seconds_left": o.seconds_left,
+    })
+}
+
 /// A change of a best route.
 pub(crate) fn event(kind: &str, event: &v1::RouteEvent) -> Value {
     let family = match event.afi_safi() {

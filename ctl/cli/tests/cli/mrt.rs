@@ -184,10 +184,37 @@ fn files_that_are_no_table_dumps_are_refused() {
 }
 
 #[test]
-fn what_the_daemon_refuses_ends_the_command() {
+fn what_the_daemon_refuses_is_named_and_the_rest_is_injected() {
     let daemon = Daemon::start();
     let refused = rib(2, &[16, 10, 66], &[(0, attributes(&[(SEQUENCE, &[1])]))]);
     let file = write(daemon.dir.path(), "rib.mrt", &[peers(), refused].concat());
     let message = daemon.fails(1, &["rib", "inject", "--mrt", &file]);
-    assert!(message.contains("route 2 (10.66.0.0/16): refused"), "{message}");
+    assert!(message.contains("1 routes refused"), "{message}");
+    assert!(message.contains("route 1 (10.66.0.0/16): refused"), "{message}");
+}
+
+#[test]
+fn injected_routes_have_an_owner_where_one_is_said() {
+    let daemon = Daemon::start();
+    let file = write(daemon.dir.path(), "rib.mrt", &dump());
+    daemon.ok(&["rib", "inject", "--mrt", &file, "--owner", "announcer-1", "--lease", "30"]);
+    assert_eq!(daemon.world().owners, [("announcer-1".to_owned(), Some(30))]);
+    let add = ["rib", "add", "10.0.0.0/8", "--nexthop", "192.0.2.1", "--owner", "a", "--lease", "0"];
+    daemon.ok(&add);
+    let added = daemon.world().injected.last().cloned().unwrap();
+    assert_eq!((added.owner.as_str(), added.lease_seconds), ("a", Some(0)));
+    assert!(
+        daemon
+            .fails(2, &["rib", "add", "10.0.0.0/8", "--nexthop", "192.0.2.1", "--lease", "9"])
+            .contains("--owner")
+    );
+    let table = daemon.ok(&["rib", "owners"]);
+    let words: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(words[1], ["a", "1000000", "1m", "30s", "1m", "01s"], "{table}");
+    assert_eq!(words[2], ["b", "1000000", "-", "-"], "{table}");
+    assert_eq!(daemon.json(&["rib", "owners"])[0]["seconds_left"], 61);
+    assert!(daemon.ok(&["rib", "owners", "delete", "a"]).contains("7 routes of a withdrawn"));
+    assert!(daemon.fails(1, &["rib", "owners", "delete", "x"]).contains("no injected routes"));
+    daemon.ok(&["rib", "owners", "renew", "a", "--lease", "60"]);
+    assert!(daemon.world().done.last().is_some_and(|d| d.contains("60")));
 }

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) dump: String,
     pub(crate) config: crate::config::Played,
     pub(crate) watches: Vec<WatchRoutesRequest>,
+    /// Whose what was injected is.
+    pub(crate) owners: Vec<(String, Option<u32>)>,
     /// What who watches next is told.
     pub(crate) events: Vec<Result<RouteEvent, Status>>,
     pub(crate) policies: BTreeMap<String, PolicyDefinition>,
@@ -433,20 +435,66 @@ impl InjectionService for Api {
         Ok(Response::new(DeletePathResponse {}))
     }
 
-    async fn inject_routes(
+    async fn inject_stream(
         &self,
-        r: Request<Streaming<InjectRoutesRequest>>,
-    ) -> Result<Response<InjectRoutesResponse>, Status> {
+        r: Request<Streaming<InjectStreamRequest>>,
+    ) -> Result<Response<BoxStream<InjectStreamResponse>>, Status> {
         let mut messages = r.into_inner();
-        let mut injected = 0;
+        let mut answers = Vec::new();
+        let mut item = 0;
         while let Some(message) = messages.message().await? {
-            if message.paths.iter().any(|p| p.prefix == "10.66.0.0") {
-                return Err(Status::invalid_argument("route 2 (10.66.0.0/16): refused"));
+            let mut answer = InjectStreamResponse { message: answers.len() as u64 + 1, ..Default::default() };
+            self.world().owners.push((message.owner, message.lease_seconds));
+            for given in message.items {
+                item += 1;
+                let Some(injection_item::Item::Add(path)) = given.item else { continue };
+                if path.prefix == "10.66.0.0" {
+                    let AddPathRequest { prefix, prefix_length, .. } = path;
+                    answer.errors.push(InjectionError {
+                        item,
+                        prefix,
+                        prefix_length,
+                        message: "refused".into(),
+                    });
+                } else {
+                    answer.done += 1;
+                    self.world().injected.push(path);
+                }
             }
-            injected += message.paths.len() as u64;
-            self.world().injected.extend(message.paths);
+            answers.push(Ok(answer));
         }
-        Ok(Response::new(InjectRoutesResponse { injected }))
+        Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
+    }
+
+    async fn list_owners(
+        &self,
+        _: Request<ListOwnersRequest>,
+    ) -> Result<Response<ListOwnersResponse>, Status> {
+        let owner = |name: &str, lease_seconds, seconds_left| Owner {
+            name: name.into(),
+            routes: 1_000_000,
+            lease_seconds,
+            seconds_left,
+        };
+        Ok(Response::new(ListOwnersResponse { owners: vec![owner("a", 90, 61), owner("b", 0, 0)] }))
+    }
+
+    async fn renew_lease(
+        &self,
+        r: Request<RenewLeaseRequest>,
+    ) -> Result<Response<RenewLeaseResponse>, Status> {
+        self.world().done.push(format!("{:?}", r.into_inner()));
+        Ok(Response::new(RenewLeaseResponse {}))
+    }
+
+    async fn delete_owner(
+        &self,
+        r: Request<DeleteOwnerRequest>,
+    ) -> Result<Response<DeleteOwnerResponse>, Status> {
+        match r.into_inner().owner.as_str() {
+            "a" => Ok(Response::new(DeleteOwnerResponse { routes: 7 })),
+            _ => Err(Status::not_found("no injected routes are of it")),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod config;
 mod control;
 mod explain;
 mod global;
+mod inject_stream;
 mod injection;
 mod neighbor;
 mod neighbor_config;

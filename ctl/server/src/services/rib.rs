@@ -50,6 +50,8 @@ impl Rib {
             })?),
         };
         let limit = if request.page_size == 0 { DEFAULT_PAGE } else { request.page_size.min(MAX_PAGE) };
+        // Closed never.
+        let _turn = self.0.lists.acquire().await;
         let (routes, end) = self.page(table, filter, after, limit).await?;
         Ok(Response::new(answer(&*self.0.view()?, question, routes, end)))
     }

@@ -78,6 +78,7 @@ const READS: &[&str] = &[
     "ExplainBestPath",
     "WatchRoutes",
     "ListFlowSpecRoutes",
+    "ListOwners",
     "GetRibSummary",
     "GetHealth",
     "GetMetrics",

@@ -17,8 +17,8 @@ use ipc::config::{
     Speaker, Tls,
 };
 use ipc::control_rde::{
-    ControlToRde, Cursor, InjectedRoute, PageEnd, PeerCounters, RdeToControl, Restart, RouteFilter,
-    RouteView, Segment, SoftResetError, Table, TableCounters,
+    ControlToRde, Cursor, InjectedRoute, Injection, OwnedBy, OwnerView, PageEnd, PeerCounters, RdeToControl,
+    Restart, RouteFilter, RouteView, Segment, SoftResetError, Table, TableCounters,
 };
 use ipc::control_session::{
     Agreed, ControlToSession, FsmState, MessageCounts, NotificationCount, Notified, PeerStatus,
@@ -59,6 +59,9 @@ pub(crate) struct World {
     pub(crate) questions: Vec<(Table, RouteFilter, Option<Cursor>, u32)>,
     pub(crate) injected: Vec<InjectedRoute>,
     pub(crate) inject_messages: usize,
+    /// Whose the routes of each of these messages are.
+    pub(crate) owners: Vec<Option<OwnedBy>>,
+    pub(crate) renewed: Vec<OwnedBy>,
     pub(crate) cancelled: Vec<QueryId>,
     /// Soft resets: whose routes, of which families, whether the peer is asked as well.
     pub(crate) resets: Vec<(PeerId, FamilySet, bool)>,
@@ -504,11 +507,31 @@ fn answer(world: &mut World, question: ControlToRde) -> Vec<RdeToControl> {
             let errors = if peer == Some(PeerId(1)) { errors_of_rde() } else { vec![] };
             vec![RdeToControl::ErrorsReply { id, counts, errors }]
         }
-        ControlToRde::Inject { id, routes } => {
-            let count = routes.len() as u32;
-            world.injected.extend(routes);
+        ControlToRde::Inject { id, owner, items } => {
+            let count = items.len() as u32;
+            for item in items {
+                match item {
+                    Injection::Route(route) => world.injected.push(route),
+                    Injection::Withdraw { prefix, path_id } => {
+                        world.injected.retain(|r| (r.prefix, r.path_id) != (prefix, path_id));
+                    }
+                }
+            }
             world.inject_messages += 1;
+            world.owners.push(owner);
             vec![RdeToControl::Injected { id, count }]
+        }
+        ControlToRde::Owners { id } => {
+            let owner = OwnerView { name: "announcer-1".into(), routes: 7, lease: 30, left: 12 };
+            vec![RdeToControl::OwnersReply { id, owners: vec![owner] }]
+        }
+        ControlToRde::Renew { id, owner } => {
+            let count = u32::from(owner.name == "announcer-1");
+            world.renewed.push(owner);
+            vec![RdeToControl::Injected { id, count }]
+        }
+        ControlToRde::DeleteOwner { id, name } => {
+            vec![RdeToControl::OwnerGone { id, routes: (name == "announcer-1").then_some(7) }]
         }
         ControlToRde::Withdraw { id, prefix, path_id } => {
             let before = world.injected.len();
