@@ -100,6 +100,8 @@ fn policies_and_sets_of_the_api_make_exactly_their_difference_and_stay() -> Resu
             Neighbor::new(OBSERVER_AT, OBSERVER)
                 .set("export_policy_chain", "[\"out\"]")
                 .set("passive", true)
+                // It says nothing by itself.
+                .set("hold_time", 90)
                 .set("graceful_restart", false),
         ];
         let policies = "\n# what is taken\n[policy.definitions.in]\n\n# what is given\n[policy.definitions.out] # to all\n\n\
