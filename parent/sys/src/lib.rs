@@ -6,5 +6,5 @@ mod md5;
 mod option;
 mod spawn;
 
-pub use md5::{KeyError, MAX_KEY_LEN, remove_md5_key, set_md5_key};
+pub use md5::{KeyError, MAX_KEY_LEN, remove_md5_key, remove_md5_range_key, set_md5_key, set_md5_range_key};
 pub use spawn::{CHANNEL_FD, engine_command};

@@ -77,15 +77,40 @@ impl Drop for Md5Sig {
     }
 }
 
+/// `TCP_MD5SIG_EXT` of `linux/tcp.h`: takes flags.
+const TCP_MD5SIG_EXT: libc::c_int = 32;
+
+/// `TCP_MD5SIG_FLAG_PREFIX`: the key is for all peers in a prefix. Of several, the longest one counts.
+const FLAG_PREFIX: u8 = 1;
+
+/// The length of a prefix that is one address.
+fn one_host(peer: IpAddr) -> u8 {
+    if peer.is_ipv4() { 32 } else { 128 }
+}
+
 /// Sets or replaces the key for segments from and to `peer` on `socket`, which is of that family.
 ///
 /// # Errors
 /// See [`KeyError`]; none of them holds the key.
 pub fn set_md5_key(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> Result<(), KeyError> {
+    set_md5_range_key(socket, peer, one_host(peer), key)
+}
+
+/// The same for all peers whose addresses begin with these bits of `network` and for which there is no key of a longer
+/// prefix.
+///
+/// # Errors
+/// See [`KeyError`]; none of them holds the key.
+pub fn set_md5_range_key(
+    socket: impl AsFd,
+    network: IpAddr,
+    prefix_len: u8,
+    key: &[u8],
+) -> Result<(), KeyError> {
     if key.is_empty() || key.len() > MAX_KEY_LEN {
         return Err(KeyError::Length);
     }
-    apply(socket, peer, key)
+    apply(socket, network, prefix_len, key)
 }
 
 /// Takes the key of `peer` off `socket`. It is no error if there is none.
@@ -93,24 +118,32 @@ pub fn set_md5_key(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> Result<(), Ke
 /// # Errors
 /// Where `socket` is no TCP socket of the peer's family.
 pub fn remove_md5_key(socket: impl AsFd, peer: IpAddr) -> Result<(), KeyError> {
-    match apply(socket, peer, &[]) {
+    remove_md5_range_key(socket, peer, one_host(peer))
+}
+
+/// The same for the key of a prefix.
+///
+/// # Errors
+/// Where `socket` is no TCP socket of the peers' family.
+pub fn remove_md5_range_key(socket: impl AsFd, network: IpAddr, prefix_len: u8) -> Result<(), KeyError> {
+    match apply(socket, network, prefix_len, &[]) {
         Err(KeyError::Os(Errno::ENOENT)) => Ok(()),
         other => other,
     }
 }
 
-fn apply(socket: impl AsFd, peer: IpAddr, key: &[u8]) -> Result<(), KeyError> {
+fn apply(socket: impl AsFd, network: IpAddr, prefix_len: u8, key: &[u8]) -> Result<(), KeyError> {
     let mut option = Md5Sig {
-        address: peer.into(),
-        flags: 0,
-        prefix_len: 0,
+        address: network.into(),
+        flags: FLAG_PREFIX,
+        prefix_len,
         key_len: u16::try_from(key.len()).map_err(|_| KeyError::Length)?,
         interface: 0,
         key: [0; MAX_KEY_LEN],
     };
     option.key.get_mut(..key.len()).ok_or(KeyError::Length)?.copy_from_slice(key);
     // SAFETY: the structure is the kernel's, all of its octets are set, and it has no padding.
-    unsafe { option::set(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &option) }.map_err(|e| match e {
+    unsafe { option::set(socket, libc::IPPROTO_TCP, TCP_MD5SIG_EXT, &option) }.map_err(|e| match e {
         Errno::ENOMEM | Errno::ENOBUFS => KeyError::Full,
         e => KeyError::Os(e),
     })
@@ -186,5 +219,25 @@ mod tests {
             theirs.read_exact(&mut read).unwrap();
             assert_eq!(&read, b"signed");
         }
+    }
+
+    #[test]
+    fn the_key_of_the_longest_prefix_counts() {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let network = Ipv4Addr::new(127, 0, 0, 0).into();
+        let to = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let connects = |key: Option<&[u8]>| dial(to, key).is_ok();
+        set_md5_range_key(&listener, network, 8, b"wide").unwrap();
+        assert!(!connects(None) && !connects(Some(b"narrow")) && connects(Some(b"wide")));
+        set_md5_range_key(&listener, network, 24, b"narrow").unwrap();
+        assert!(connects(Some(b"narrow")) && !connects(Some(b"wide")));
+        set_md5_key(&listener, to.ip(), b"one").unwrap();
+        assert!(connects(Some(b"one")) && !connects(Some(b"narrow")));
+        remove_md5_key(&listener, to.ip()).unwrap();
+        remove_md5_range_key(&listener, network, 24).unwrap();
+        assert!(connects(Some(b"wide")));
+        remove_md5_range_key(&listener, network, 8).unwrap();
+        assert!(connects(None));
     }
 }
