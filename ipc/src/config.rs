@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bgp::{BgpRole, FamilySet, RemovePrivateAs};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PeerId;
+use crate::ids::{PeerId, RangeId};
 
 /// Who we are, towards every peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,15 @@ pub enum OverLimit {
     Warn,
 }
 
+/// What a peer may turn out to be, where its AS number is not known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerKind {
+    /// Of our own AS.
+    Internal,
+    /// Of another one.
+    External,
+}
+
 /// What session is told of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionPeer {
@@ -60,8 +70,13 @@ pub struct SessionPeer {
     pub id: PeerId,
     /// Its address; at most one peer has it.
     pub address: IpAddr,
-    /// The AS number that its OPEN must carry.
+    /// The AS number that its OPEN must carry; 0 = any that `only` allows, for dynamic peers.
     pub remote_asn: u32,
+    /// What a peer of any AS has to be, where its settings make sense for one kind alone.
+    pub only: Option<PeerKind>,
+    /// It is there because it connected from a range, and only until it is gone again. Known beforehand is one that the
+    /// operator keeps down.
+    pub dynamic: bool,
     /// The AS number that our OPEN carries.
     pub local_asn: u32,
     /// Proposed hold time in seconds: 0 or at least 3 (RFC 4271 §4.2).
@@ -112,7 +127,9 @@ pub struct RdePeer {
     pub id: PeerId,
     /// Its address, the last tie-break of the decision process.
     pub address: IpAddr,
-    /// Its AS number.
+    /// A dynamic peer has its policies from this range, and its AS number from its OPEN.
+    pub range: Option<RangeId>,
+    /// Its AS number. 0 with a dynamic peer of any AS.
     pub remote_asn: u32,
     /// Our AS number towards it.
     pub local_asn: u32,
@@ -132,7 +149,7 @@ pub struct RdePeer {
     pub advertisement_interval: u16,
     /// Routes that its import policy does not take are kept, for another policy.
     pub keep_rejected: bool,
-    /// An external peer that must have policies: without one, nothing is exchanged in its direction (RFC 8212).
+    /// If the peer is external, it must have policies: without one, nothing is exchanged in its direction (RFC 8212).
     pub policy_required: bool,
     /// Paths with an AS_SET are not taken (RFC 9774).
     pub reject_as_sets: bool,
@@ -181,7 +198,9 @@ pub struct ControlPeer {
     pub id: PeerId,
     /// Its address.
     pub address: IpAddr,
-    /// Its AS number.
+    /// It is there because it connected from a range.
+    pub dynamic: bool,
+    /// Its AS number; 0 with a dynamic peer of any AS.
     pub remote_asn: u32,
     /// Description, the address where none is configured.
     pub description: String,
@@ -211,6 +230,19 @@ pub struct ControlPeer {
     pub ttl_security: bool,
     /// Our role towards it.
     pub role: Option<PeerRole>,
+}
+
+/// What control shows of a range of dynamic peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlRange {
+    /// Where they connect from.
+    pub prefix: IpNet,
+    /// Name of the group that gives their settings.
+    pub peer_group: String,
+    /// Their AS number, 0 = any.
+    pub remote_asn: u32,
+    /// Description, may be empty.
+    pub description: String,
 }
 
 /// What control shows of the daemon as a whole.

@@ -355,6 +355,8 @@ pub struct TableCounters {
     pub adj_rib_out: [u64; 4],
     /// Distinct attribute sets held.
     pub attribute_sets: u64,
+    /// Graceful restarts of peers that did not come to their end in time; of peers that are gone as well.
+    pub restarts_expired: u64,
 }
 
 /// Who a best route is from.

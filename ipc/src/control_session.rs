@@ -158,6 +158,8 @@ pub struct Agreed {
 pub struct PeerStatus {
     /// Who.
     pub peer: PeerId,
+    /// Its AS number, 0 where that is what its OPEN will say.
+    pub remote_asn: u32,
     /// State of its session: the furthest of its connections.
     pub state: FsmState,
     /// Administratively down.
@@ -237,6 +239,8 @@ pub enum SessionToControl {
     },
     /// What went over session's channels.
     TrafficReply {
+        /// UPDATEs received from and sent to peers that are gone.
+        gone: [u64; 2],
         /// The question.
         id: QueryId,
         /// By the process at the other end.

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,13 @@ pub enum Edit {
         neighbor: IpAddr,
         /// The name of the group; `None` = in none.
         group: Option<String>,
+    },
+    /// A range of dynamic neighbors that is not there yet.
+    AddRange(NewRange),
+    /// No more of this range.
+    DeleteRange {
+        /// Which.
+        prefix: IpNet,
     },
 }
 
@@ -123,6 +131,19 @@ pub struct NewNeighbor {
     pub add_path_send_max: Option<u32>,
     /// Everything else, by the keys that a peer group has as well.
     pub settings: Object,
+}
+
+/// A range of dynamic neighbors as a client describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRange {
+    /// Where they connect from, which names it.
+    pub prefix: IpNet,
+    /// Name of the group that gives their settings.
+    pub peer_group: String,
+    /// Their AS number, 0 = any.
+    pub remote_asn: u32,
+    /// Description.
+    pub description: Option<String>,
 }
 
 /// Why a change was not made. Nothing is changed then.

@@ -26,6 +26,17 @@ pub struct Process {
     pub sandbox: Option<Sandbox>,
 }
 
+/// What the parent knows of dynamic peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DynamicPeers {
+    /// How many there are.
+    pub present: u32,
+    /// How many there may be.
+    pub limit: u32,
+    /// Connections that were refused since there were as many, since the daemon began.
+    pub refused: u64,
+}
+
 /// What a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

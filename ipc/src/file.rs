@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::edit::EditError;
@@ -107,12 +108,36 @@ pub struct Differences {
     pub removed: Vec<IpAddr>,
     /// Neighbors that are not the same.
     pub changed: Vec<Changed>,
+    /// The same for ranges of dynamic neighbors.
+    pub ranges: RangeDifferences,
     /// Keys whose new values wait for a restart.
     pub restart: Vec<String>,
     /// Tables that are not the same and have no effect.
     pub informational: Vec<String>,
     /// What the operator should know, one line each.
     pub warnings: Vec<String>,
+}
+
+/// What differs between the ranges of dynamic neighbors.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RangeDifferences {
+    /// Those that are new.
+    pub added: Vec<IpNet>,
+    /// Those that are gone.
+    pub removed: Vec<IpNet>,
+    /// Those that are not the same.
+    pub changed: Vec<ChangedRange>,
+}
+
+/// A range that is in both and not the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedRange {
+    /// Which.
+    pub prefix: IpNet,
+    /// The keys that differ.
+    pub keys: Vec<String>,
+    /// What that costs its neighbors.
+    pub cost: Cost,
 }
 
 /// A neighbor that is in both and not the same.

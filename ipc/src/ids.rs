@@ -19,8 +19,8 @@ macro_rules! id {
 }
 
 id! {
-    /// A configured peer. Given by the parent, the same for as long as the peer is configured, never
-    /// reused while the daemon runs. Small, so that engines index by it.
+    /// A peer. Given by the parent, the same for as long as the peer is configured, or is there where it is a dynamic
+    /// one; used again as late as possible. Small, so that engines index by it.
     PeerId(u16)
 }
 id! {
@@ -43,4 +43,8 @@ id! {
 id! {
     /// One attempt to open a TCP connection to a peer; counts up per peer.
     Attempt(u32)
+}
+id! {
+    /// A range of dynamic peers, within one configuration.
+    RangeId(u16)
 }

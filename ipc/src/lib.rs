@@ -27,4 +27,4 @@ pub mod sockopt;
 
 pub use channel::{Link, LinkError, Message, Received};
 pub use hello::{Hello, Role};
-pub use ids::{Attempt, Epoch, Generation, GroupId, PeerId, QueryId};
+pub use ids::{Attempt, Epoch, Generation, GroupId, PeerId, QueryId, RangeId};

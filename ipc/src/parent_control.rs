@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
-use crate::config::{ControlGlobal, ControlPeer, ListenerKind};
+use crate::config::{ControlGlobal, ControlPeer, ControlRange, ListenerKind};
 use crate::edit::{Chains, EditError, EditPart};
-use crate::figures::{Process, Traffic};
+use crate::figures::{DynamicPeers, Process, Traffic};
 use crate::hello::Role;
-use crate::ids::{Generation, QueryId};
+use crate::ids::{Generation, PeerId, QueryId};
 use crate::object::Question;
 use crate::report::Report;
 
@@ -30,12 +30,18 @@ pub enum ParentToControl {
     },
     /// More peers of the staged configuration.
     StagePeers(Vec<ControlPeer>),
+    /// More ranges of dynamic peers.
+    StageRanges(Vec<ControlRange>),
     /// The staged configuration is whole: answer `Staged`.
     StageEnd,
     /// Make what is staged the configuration.
     Commit(Generation),
     /// Forget what is staged.
     Abort(Generation),
+    /// Dynamic peers are there from now on, in what is in force and in what is staged.
+    AddPeers(Vec<ControlPeer>),
+    /// These dynamic peers are not there any more.
+    RemovePeers(Vec<PeerId>),
     /// A listening socket (one fd, and what the kind says beside it).
     Listener {
         /// What it is for.
@@ -65,6 +71,8 @@ pub enum ParentToControl {
         processes: Vec<Process>,
         /// What went over the parent's channels.
         traffic: Vec<Traffic>,
+        /// The dynamic peers.
+        dynamic: DynamicPeers,
     },
     /// The answer to [`ControlToParent::Chains`].
     ChainsReply {

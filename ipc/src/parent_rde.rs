@@ -34,6 +34,10 @@ pub enum ParentToRde {
     Commit(Generation),
     /// Forget what is staged.
     Abort(Generation),
+    /// A dynamic peer is there from now on: answer `PeerAdded`. Session hears of it after that.
+    AddPeer(Box<RdePeer>),
+    /// These dynamic peers are not there any more.
+    RemovePeers(Vec<PeerId>),
     /// Begin or end the graceful shutdown of the session with a peer (RFC 8326 §4.2), now and in its later
     /// sessions.
     Drain {
@@ -79,6 +83,8 @@ pub enum RdeToParent {
         /// What the process says of itself.
         report: Report,
     },
+    /// A session of this dynamic peer may begin.
+    PeerAdded(PeerId),
 }
 
 impl Message for RdeToParent {}

@@ -1,7 +1,8 @@
 //! Parent and session: configuration, fds, intents; events of sessions.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Message;
@@ -27,6 +28,8 @@ pub enum ParentToSession {
     },
     /// More peers of the staged configuration.
     StagePeers(Vec<SessionPeer>),
+    /// More ranges from which peers may connect that are not listed.
+    StageRanges(Vec<IpNet>),
     /// The staged configuration is whole: check it and answer `Staged` or `StageRefused`.
     StageEnd,
     /// Make what is staged the configuration.
@@ -53,6 +56,15 @@ pub enum ParentToSession {
         attempt: Attempt,
         /// Why, for log and API.
         error: String,
+    },
+    /// The answer to `WantPeer`: the connection from its address is this peer's.
+    AddPeer(Box<SessionPeer>),
+    /// The answer to `WantPeer` where there is no such peer.
+    NoPeer {
+        /// Where the connection is from.
+        address: IpAddr,
+        /// There are as many dynamic peers as there may be.
+        limit: bool,
     },
     /// The operator enables a peer (also after it went down by itself).
     Enable(PeerId),
@@ -117,6 +129,17 @@ pub enum SessionToParent {
         /// What the process says of itself.
         report: Report,
     },
+    /// Somebody connects from an address that is no peer's and in a range: may it be one? At most [`MAX_WANTED`] such
+    /// questions wait for an answer at once.
+    WantPeer {
+        /// From where.
+        address: IpAddr,
+    },
+    /// A dynamic peer is gone, and what it announced with it. Session knows it no more.
+    PeerOver(PeerId),
 }
 
 impl Message for SessionToParent {}
+
+/// The most questions for a peer that may wait for an answer.
+pub const MAX_WANTED: usize = 256;

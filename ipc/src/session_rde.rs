@@ -39,6 +39,8 @@ pub struct Source {
 /// What two speakers agreed on in their OPENs, as far as routes depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiated {
+    /// The peer's AS number, as its OPEN says.
+    pub remote_asn: u32,
     /// Families that both sides announced.
     pub families: FamilySet,
     /// Both speak 4-octet AS numbers (RFC 6793).
@@ -215,6 +217,8 @@ pub enum RdeToSession {
         /// For log and API.
         reason: String,
     },
+    /// Nothing is left of the routes that were kept when this session of a dynamic peer ended: it was not back in time.
+    NothingKept(Source),
     /// Too many prefixes were exchanged: end the session with Cease, Maximum Number of Prefixes Reached (RFC 4486
     /// §4), and keep the peer down as its configuration says.
     OverLimit {

@@ -3,6 +3,8 @@
 //! Neighbors are compared as they are after what their peer group gives them, so that "written out" and "left at the
 //! default" are the same. What can't change while the daemon runs keeps its running value and is named.
 
+mod ranges;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use policy::{Assigned, resolve};
 use serde::Serialize;
 
 use crate::config::{Config, MaxPrefixesAction, Neighbor};
+pub(crate) use ranges::{RangeChanges, cost_in_range};
 
 /// Which fields of two structs are not equal, by the names of their keys.
 macro_rules! unequal {
@@ -41,12 +44,24 @@ pub(crate) struct Changed {
     pub(crate) cost: Cost,
 }
 
+/// The keys in which two forms of a neighbor differ, its policies included, with what each costs.
+fn all_differences(
+    (running, before): (&Config, &Neighbor),
+    (new, after): (&Config, &Neighbor),
+) -> Vec<(&'static str, Cost)> {
+    let mut all = differences(before, after);
+    all.extend(policies_differ((running, before), (new, after)));
+    all
+}
+
 /// The differences between two configurations.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub(crate) struct Changes {
     pub(crate) added: Vec<IpAddr>,
     pub(crate) removed: Vec<IpAddr>,
     pub(crate) changed: Vec<Changed>,
+    /// The same for ranges of dynamic neighbors.
+    pub(crate) dynamic_neighbors: RangeChanges,
     /// Keys whose new values wait for a restart.
     pub(crate) restart: Vec<&'static str>,
     /// Tables that are not the same and have no effect in this version.
@@ -61,8 +76,7 @@ impl Changes {
         let after: BTreeMap<_, _> = effective.neighbors.iter().map(|n| (n.address, n)).collect();
         let both = before.iter().filter_map(|(address, b)| Some((*address, *b, *after.get(address)?)));
         let changed = both.filter_map(|(address, b, a)| {
-            let mut differences = differences(b, a);
-            differences.extend(policies_differ((running, b), (&effective, a)));
+            let differences = all_differences((running, b), (&effective, a));
             let cost = differences.iter().map(|(_, cost)| *cost).max()?;
             Some(Changed { address, keys: differences.into_iter().map(|(key, _)| key).collect(), cost })
         });
@@ -70,9 +84,9 @@ impl Changes {
             added: after.keys().filter(|a| !before.contains_key(*a)).copied().collect(),
             removed: before.keys().filter(|a| !after.contains_key(*a)).copied().collect(),
             changed: changed.collect(),
+            dynamic_neighbors: RangeChanges::between(running, &effective),
             restart: needs_restart(running, new),
             informational: unequal!(running, new,
-                dynamic_neighbors => "dynamic_neighbors",
                 rpki => "rpki",
                 bmp => "bmp",
                 mrt => "mrt",
@@ -87,16 +101,13 @@ impl Changes {
         let changed = self.changed.iter().map(|c| file::Changed {
             address: c.address,
             keys: owned(&c.keys),
-            cost: match c.cost {
-                Cost::Nothing => file::Cost::Nothing,
-                Cost::Reevaluation => file::Cost::Reevaluation,
-                Cost::Reset => file::Cost::Reset,
-            },
+            cost: c.cost.told(),
         });
         Differences {
             added: self.added.clone(),
             removed: self.removed.clone(),
             changed: changed.collect(),
+            ranges: self.dynamic_neighbors.told(),
             restart: owned(&self.restart),
             informational: owned(&self.informational),
             warnings,
@@ -111,7 +122,8 @@ impl Changes {
 
     /// Whether a reload would do anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+        let neighbors = self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty();
+        neighbors && self.dynamic_neighbors.is_empty()
     }
 
     /// Whether this key of the neighbor is another one.
@@ -133,6 +145,23 @@ impl Cost {
             Cost::Reset => "the session is reset",
         }
     }
+
+    fn told(self) -> file::Cost {
+        match self {
+            Cost::Nothing => file::Cost::Nothing,
+            Cost::Reevaluation => file::Cost::Reevaluation,
+            Cost::Reset => file::Cost::Reset,
+        }
+    }
+
+    /// The same for the neighbors of a range.
+    fn of_many(self) -> &'static str {
+        match self {
+            Cost::Nothing => "its sessions go on",
+            Cost::Reevaluation => "the routes of its neighbors are evaluated again",
+            Cost::Reset => "its sessions are reset",
+        }
+    }
 }
 
 /// The three groups of `rustbgpd --diff`; nothing where nothing differs.
@@ -149,6 +178,15 @@ impl fmt::Display for Changes {
         }
         for Changed { address, keys, cost } in &self.changed {
             writeln!(f, "  ~ neighbor {address}: {} ({})", keys.join(", "), cost.name())?;
+        }
+        for prefix in &self.dynamic_neighbors.added {
+            writeln!(f, "  + dynamic neighbors {prefix}")?;
+        }
+        for prefix in &self.dynamic_neighbors.removed {
+            writeln!(f, "  - dynamic neighbors {prefix}")?;
+        }
+        for ranges::ChangedRange { prefix, keys, cost } in &self.dynamic_neighbors.changed {
+            writeln!(f, "  ~ dynamic neighbors {prefix}: {} ({})", keys.join(", "), cost.of_many())?;
         }
         for (title, keys) in [
             ("needs a restart", &self.restart),
@@ -188,7 +226,8 @@ fn policies_differ<'c>(
 /// `new` with the running values of what only a restart changes.
 pub(crate) fn applicable(running: &Config, mut new: Config) -> Config {
     // What a neighbor has from `asn`, unless it has one of its own.
-    for neighbor in new.neighbors.iter_mut().filter(|n| n.local_asn == new.global.asn) {
+    let templates = new.dynamic_neighbors.iter_mut().map(|range| &mut range.template);
+    for neighbor in new.neighbors.iter_mut().chain(templates).filter(|n| n.local_asn == new.global.asn) {
         neighbor.local_asn = running.global.asn;
     }
     let (global, telemetry) = (running.global.clone(), running.telemetry.clone());
@@ -331,7 +370,7 @@ mod tests {
     const GLOBAL: &str =
         "[global]\nasn = 65001\nrouter_id = \"10.0.0.1\"\nlisten_port = 179\n[global.telemetry]\n";
 
-    fn config(rest: &str) -> Config {
+    pub(super) fn config(rest: &str) -> Config {
         from_text(Path::new("c.toml"), &format!("{GLOBAL}{rest}")).unwrap().config
     }
 
@@ -429,7 +468,7 @@ mod tests {
         );
         assert_eq!(
             changes.to_json(),
-            r#"{"added":["10.0.0.3"],"removed":["10.0.0.2"],"changed":[],"restart":["asn"],"informational":[]}"#
+            r#"{"added":["10.0.0.3"],"removed":["10.0.0.2"],"changed":[],"dynamic_neighbors":{"added":[],"removed":[],"changed":[]},"restart":["asn"],"informational":[]}"#
         );
         assert_eq!(applicable(&before, after.clone()).global, before.global);
         // A number that a neighbor has from there waits as well.

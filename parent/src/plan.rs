@@ -1,6 +1,8 @@
 //! The configuration as the engines are told it: what to stage with each, in datagrams that fit. Pure.
 //!
-//! A neighbor keeps its identifier as long as it is configured.
+//! A neighbor keeps its identifier as long as it is configured. Dynamic ones are in `dynamic`.
+
+mod dynamic;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -21,6 +23,8 @@ use crate::VERSION;
 use crate::changes::Changes;
 use crate::config::{Config, Global, MaxPrefixesAction, Neighbor, PrefixCount};
 use crate::marker::Restarted;
+use dynamic::Dynamic;
+pub(crate) use dynamic::{NoPeer, Present};
 
 /// A numbered configuration in the engines' terms.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(crate) struct Plan {
     /// Policies for rde: a `Staged` in postcard, nothing where nobody has one.
     policies: Vec<u8>,
     control: Vec<ControlPeer>,
+    /// Neighbors that are there because they connected from a range, and the ranges.
+    dynamic: Dynamic,
     /// The identifier that was given last.
     last_id: PeerId,
 }
@@ -47,6 +53,9 @@ pub(crate) enum PlanError {
     /// A neighbor does not fit into a message.
     #[error("neighbors: {0}")]
     Message(#[from] LinkError),
+    /// Their identifiers are 16 bits wide.
+    #[error("more than {} ranges of dynamic neighbors", u16::MAX)]
+    TooManyRanges,
     /// Policies have no form in which they can be sent.
     #[error("policies: {0}")]
     Policies(String),
@@ -95,9 +104,11 @@ impl Plan {
             rde: Vec::new(),
             policies: Vec::new(),
             control: Vec::new(),
+            dynamic: Dynamic::new(config)?,
             last_id: PeerId(0),
         };
-        let mut staged = Staged { definitions: config.policy.definitions.clone(), peers: Vec::new() };
+        let definitions = config.policy.definitions.clone();
+        let mut staged = Staged { definitions, peers: Vec::new(), ranges: plan.dynamic.assignees(config) };
         for (n, neighbor) in config.neighbors.iter().enumerate() {
             let id = PeerId(u16::try_from(n).map_err(|_| PlanError::TooMany)?);
             staged.peers.extend(plan.add(id, config, neighbor, restarted));
@@ -107,7 +118,7 @@ impl Plan {
 
     fn seal(&mut self, staged: &Staged) -> Result<(), PlanError> {
         // Policies that nobody has are without effect.
-        if !staged.peers.is_empty() {
+        if !staged.peers.is_empty() || !staged.ranges.is_empty() {
             self.policies = postcard::to_allocvec(staged).map_err(|e| PlanError::Policies(e.to_string()))?;
         }
         // What does not fit is found here, before an engine is started.
@@ -117,13 +128,18 @@ impl Plan {
         Ok(())
     }
 
-    /// The plan of `config` that follows this one. `changes` are what differs.
-    pub(crate) fn next(&self, config: &Config, changes: &Changes) -> Result<Plan, PlanError> {
+    /// The plan of `config` that follows this one, which is that of `running`. `changes` are what differs.
+    pub(crate) fn next(
+        &self,
+        running: &Config,
+        config: &Config,
+        changes: &Changes,
+    ) -> Result<Plan, PlanError> {
         let (mut plan, mut staged) = Plan::build(config, Generation(self.generation.0 + 1), None)?;
         plan.control_global.started = self.control_global.started;
         let before: HashMap<IpAddr, &SessionPeer> = self.session.iter().map(|p| (p.address, p)).collect();
         let drained: HashSet<PeerId> = self.rde.iter().filter(|p| p.draining).map(|p| p.id).collect();
-        let mut used: HashSet<PeerId> = self.session.iter().map(|p| p.id).collect();
+        let mut used: HashSet<PeerId> = self.ids().collect();
         let mut candidate = self.last_id;
         let Plan { session, rde, control, last_id, .. } = &mut plan;
         let mut names = HashMap::new();
@@ -140,7 +156,7 @@ impl Plan {
                     before.id
                 }
                 None => {
-                    candidate = unused(candidate, &used).ok_or(PlanError::TooMany)?;
+                    candidate = unused(candidate, |id| used.contains(&id)).ok_or(PlanError::TooMany)?;
                     used.insert(candidate);
                     candidate
                 }
@@ -152,6 +168,7 @@ impl Plan {
             assignee.peer = names.get(&assignee.peer).copied().unwrap_or(assignee.peer);
         }
         *last_id = candidate;
+        plan.carry_over(&self.dynamic, running, config);
         plan.seal(&staged)?;
         Ok(plan)
     }
@@ -196,39 +213,54 @@ impl Plan {
     /// The addresses of peers; without a list, of all that may keep our routes while we restart.
     pub(crate) fn restarting(&self, peers: Option<&[PeerId]>) -> Vec<IpAddr> {
         let up = |p: &&SessionPeer| !p.shutdown && !p.families.is_empty();
-        let graceful = self.session.iter().filter(|p| p.restart_time.is_some()).filter(up);
+        let graceful = self.all_session().filter(|p| p.restart_time.is_some()).filter(up);
         graceful.filter(|p| peers.is_none_or(|l| l.contains(&p.id))).map(|p| p.address).collect()
     }
 
     /// How many seconds peers keep our routes: the longest time that one of them is asked for. `None` where none is.
     pub(crate) fn restart_window(&self) -> Option<u16> {
-        self.session.iter().filter_map(|p| p.restart_time).max()
+        self.all_session().filter_map(|p| p.restart_time).max()
     }
 
-    /// The address of this peer.
+    /// The address of this configured peer.
     pub(crate) fn address(&self, peer: PeerId) -> Option<IpAddr> {
         self.session.iter().find(|p| p.id == peer).map(|p| p.address)
     }
 
     /// Peers of this plan that are not in `next`.
     pub(crate) fn not_in(&self, next: &Plan) -> HashSet<PeerId> {
-        let kept: HashSet<PeerId> = next.session.iter().map(|p| p.id).collect();
-        self.session.iter().map(|p| p.id).filter(|id| !kept.contains(id)).collect()
+        let kept: HashSet<PeerId> = next.ids().collect();
+        self.ids().filter(|id| !kept.contains(id)).collect()
     }
 
     /// The peer with this address.
     pub(crate) fn peer_at(&self, address: IpAddr) -> Option<PeerId> {
+        self.configured_at(address).or_else(|| self.dynamic_at(address))
+    }
+
+    /// The configured peer with this address.
+    pub(crate) fn configured_at(&self, address: IpAddr) -> Option<PeerId> {
         self.session.iter().find(|p| p.address == address).map(|p| p.id)
+    }
+
+    /// What session is told of all peers, the dynamic ones last.
+    fn all_session(&self) -> impl Iterator<Item = &SessionPeer> {
+        self.session.iter().chain(self.dynamic.peers().map(|p| &p.session))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = PeerId> {
+        self.all_session().map(|p| p.id)
     }
 
     /// Whether there is a family for which a session with the peer makes sense.
     pub(crate) fn is_served(&self, peer: PeerId) -> bool {
-        self.session.iter().any(|p| p.id == peer && !p.families.is_empty())
+        self.all_session().any(|p| p.id == peer && !p.families.is_empty())
     }
 
     /// Remembers that the operator wants the peer down or up, for the next session engine.
     pub(crate) fn set_shutdown(&mut self, peer: PeerId, shutdown: bool) {
-        if let Some(p) = self.session.iter_mut().find(|p| p.id == peer) {
+        let dynamic = self.dynamic.get_mut(peer).map(|p| &mut p.session);
+        if let Some(p) = self.session.iter_mut().find(|p| p.id == peer).or(dynamic) {
             p.shutdown = shutdown;
         }
     }
@@ -238,7 +270,8 @@ impl Plan {
     /// # Errors
     /// Where the peer is internal (RFC 8326 §4 is about external sessions).
     pub(crate) fn set_draining(&mut self, peer: PeerId, draining: bool) -> Result<(), Internal> {
-        match self.rde.iter_mut().find(|p| p.id == peer) {
+        let dynamic = self.dynamic.get_mut(peer).map(|p| &mut p.rde);
+        match self.rde.iter_mut().find(|p| p.id == peer).or(dynamic) {
             Some(p) if p.remote_asn == p.local_asn => return Err(Internal),
             Some(p) => p.draining = draining,
             None => {}
@@ -253,14 +286,18 @@ impl Plan {
         // Without a family, our OPEN would stand for IPv4 unicast.
         let told =
             |p: &SessionPeer| SessionPeer { shutdown: p.shutdown || p.families.is_empty(), ..p.clone() };
-        let peers = batches(ipc::Role::Session, self.session.iter().map(told))?;
-        Ok(whole(begin, peers.into_iter().map(ParentToSession::StagePeers), ParentToSession::StageEnd))
+        let peers = batches(ipc::Role::Session, self.all_session().map(told))?;
+        let ranges = batches(ipc::Role::Session, self.dynamic.prefixes())?;
+        let peers = peers.into_iter().map(ParentToSession::StagePeers);
+        let ranges = ranges.into_iter().map(ParentToSession::StageRanges);
+        Ok(whole(begin, peers.chain(ranges), ParentToSession::StageEnd))
     }
 
     /// What to stage with rde.
     pub(crate) fn for_rde(&self) -> Result<Vec<ParentToRde>, LinkError> {
         let begin = ParentToRde::StageBegin { generation: self.generation, global: self.rde_global.clone() };
-        let peers = batches(ipc::Role::Rde, self.rde.clone())?.into_iter().map(ParentToRde::StagePeers);
+        let peers = self.rde.iter().chain(self.dynamic.peers().map(|p| &p.rde)).cloned();
+        let peers = batches(ipc::Role::Rde, peers)?.into_iter().map(ParentToRde::StagePeers);
         let pieces = self.policies.chunks(BATCH).map(|octets| ParentToRde::StagePolicies(octets.to_vec()));
         Ok(whole(begin, peers.chain(pieces), ParentToRde::StageEnd))
     }
@@ -269,15 +306,18 @@ impl Plan {
     pub(crate) fn for_control(&self) -> Result<Vec<ParentToControl>, LinkError> {
         let begin =
             ParentToControl::StageBegin { generation: self.generation, global: self.control_global.clone() };
-        let peers = batches(ipc::Role::Control, self.control.clone())?;
-        Ok(whole(begin, peers.into_iter().map(ParentToControl::StagePeers), ParentToControl::StageEnd))
+        let peers = self.control.iter().chain(self.dynamic.peers().map(|p| &p.control)).cloned();
+        let peers = batches(ipc::Role::Control, peers)?.into_iter().map(ParentToControl::StagePeers);
+        let ranges = batches(ipc::Role::Control, self.dynamic.shown())?;
+        let ranges = ranges.into_iter().map(ParentToControl::StageRanges);
+        Ok(whole(begin, peers.chain(ranges), ParentToControl::StageEnd))
     }
 }
 
 /// The identifier after `last` that nobody has: one that was given back is used again as late as possible, since
 /// what concerns its former owner may still be on its way.
-fn unused(last: PeerId, used: &HashSet<PeerId>) -> Option<PeerId> {
-    (1..=u16::MAX).map(|n| PeerId(last.0.wrapping_add(n))).find(|id| !used.contains(id))
+fn unused(last: PeerId, used: impl Fn(PeerId) -> bool) -> Option<PeerId> {
+    (1..=u16::MAX).map(|n| PeerId(last.0.wrapping_add(n))).find(|id| !used(*id))
 }
 
 fn whole<M>(begin: M, peers: impl Iterator<Item = M>, end: M) -> Vec<M> {
@@ -306,6 +346,8 @@ fn session_peer(id: PeerId, n: &Neighbor) -> SessionPeer {
         id,
         address: n.address,
         remote_asn: n.remote_asn,
+        only: None,
+        dynamic: false,
         local_asn: n.local_asn,
         hold_time: n.hold_time,
         keepalive: n.keepalive,
@@ -349,6 +391,7 @@ fn rde_peer(id: PeerId, global: &Global, n: &Neighbor) -> RdePeer {
     RdePeer {
         id,
         address: n.address,
+        range: None,
         remote_asn: n.remote_asn,
         local_asn: n.local_asn,
         families: served(n),
@@ -378,6 +421,7 @@ fn control_peer(id: PeerId, n: &Neighbor, policy_missing: bool) -> ControlPeer {
     ControlPeer {
         id,
         address: n.address,
+        dynamic: false,
         remote_asn: n.remote_asn,
         description: n.description.clone(),
         hold_time: n.hold_time,
@@ -422,7 +466,7 @@ mod tests {
         plan.set_draining(peer, true).unwrap();
         for (asn, expected) in [(65002, true), (65009, true), (65001, false)] {
             let after = config(asn);
-            let next = plan.next(&after, &Changes::between(&before, &after)).unwrap();
+            let next = plan.next(&before, &after, &Changes::between(&before, &after)).unwrap();
             let drained: Vec<PeerId> = next.rde.iter().filter(|p| p.draining).map(|p| p.id).collect();
             assert_eq!(drained.contains(&peer), expected, "AS {asn}");
             assert_eq!(drained.len(), usize::from(expected), "AS {asn}");

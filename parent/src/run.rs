@@ -119,7 +119,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
     let launcher = Launcher { folder, environment: environment(config, &mode), events };
     let mut signals = Signals::new()?;
     let mut daemon = Daemon {
-        supervisor: Supervisor::new(launcher, plan, sockets, listeners, sandbox),
+        supervisor: Supervisor::new(launcher, plan, sockets, listeners, sandbox, restarted.as_ref()),
         config_path,
         config: config.clone(),
         text: loaded.text.clone(),
@@ -145,6 +145,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
             () = until(deadline) => daemon.on_time(Instant::now()),
         }
         daemon.reload_goes_on();
+        daemon.dynamic_goes_on();
         if daemon.stopping.is_some() && daemon.supervisor.all_ended() {
             tracing::info!(status = daemon.exit_code, "rustbgpd ended");
             return Ok(daemon.exit_code);
@@ -277,6 +278,8 @@ impl Daemon {
                 self.supervisor.pong(Role::Session, number, report, Instant::now())
             }
             SessionToParent::WantConnect { peer, attempt } => self.want_connect(peer, attempt),
+            SessionToParent::WantPeer { address } => self.supervisor.want_peer(address),
+            SessionToParent::PeerOver(peer) => self.supervisor.peer_over(peer),
             SessionToParent::ShutdownDone { restarting }
                 if matches!(self.stopping, Some(Stopping::Sessions(_))) =>
             {
@@ -300,6 +303,7 @@ impl Daemon {
             RdeToParent::Pong { number, report } => {
                 self.supervisor.pong(Role::Rde, number, report, Instant::now())
             }
+            RdeToParent::PeerAdded(peer) => self.supervisor.peer_added(peer),
         }
     }
 
@@ -324,8 +328,9 @@ impl Daemon {
             ControlToParent::File(part) => self.on_file(part),
             ControlToParent::Processes { id } => {
                 let (processes, traffic) = (processes::all(&self.supervisor), ipc::figures::traffic());
+                let dynamic = self.supervisor.dynamic_figures();
                 if let Some(control) = &mut self.supervisor.control {
-                    control.tell(ParentToControl::ProcessesReply { id, processes, traffic });
+                    control.tell(ParentToControl::ProcessesReply { id, processes, traffic, dynamic });
                 }
                 Outcome::Fine
             }

@@ -3,11 +3,14 @@
 //!
 //! RFC 2385 (TCP-MD5), RFC 5082 (GTSM).
 
-use std::collections::{HashMap, HashSet};
+mod keys;
+
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use ipnet::IpNet;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, listen, setsockopt, socket,
@@ -16,6 +19,7 @@ use nix::sys::socket::{
 
 use crate::config::{Config, Neighbor, Secret};
 use crate::plan;
+use keys::Keys;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -43,7 +47,15 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     pub(crate) listeners: Vec<Listener>,
-    peers: HashMap<IpAddr, Peer>,
+    peers: Peers,
+}
+
+/// What sockets need to know of the neighbors of a configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    all: HashMap<IpAddr, Peer>,
+    /// The keys of the listeners.
+    keys: Keys,
 }
 
 /// Why a socket could not be set up.
@@ -62,8 +74,8 @@ pub(crate) enum SocketError {
     #[error("cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: Errno },
     /// A key was refused.
-    #[error("neighbor {peer}: {error}")]
-    Key { peer: IpAddr, error: sys::KeyError },
+    #[error("neighbor {}: {error}", shown(*peer))]
+    Key { peer: IpNet, error: sys::KeyError },
 }
 
 /// Why no connection was begun.
@@ -109,7 +121,7 @@ impl Sockets {
                 }
             }
         }
-        let mut sockets = Sockets { listeners, peers: HashMap::new() };
+        let mut sockets = Sockets { listeners, peers: Peers::default() };
         sockets.change(peers(config))?;
         Ok(sockets)
     }
@@ -118,22 +130,19 @@ impl Sockets {
     ///
     /// # Errors
     /// Where a key can't be set; all is as before then.
-    pub(crate) fn change(
-        &mut self,
-        peers: HashMap<IpAddr, Peer>,
-    ) -> Result<HashMap<IpAddr, Peer>, SocketError> {
-        let key = |peers: &HashMap<IpAddr, Peer>, at: &IpAddr| peers.get(at).and_then(|p| p.key.clone());
-        let all: HashSet<IpAddr> = self.peers.keys().chain(peers.keys()).copied().collect();
+    pub(crate) fn change(&mut self, peers: Peers) -> Result<Peers, SocketError> {
+        let (before, after) = (&self.peers.keys, &peers.keys);
+        let set = after.iter().filter(|(prefix, key)| before.get(prefix) != Some(key));
+        let set = set.map(|(prefix, key)| (*prefix, Some(key)));
+        // Last, so that nobody is without a key meanwhile.
+        let removed =
+            before.keys().filter(|prefix| !after.contains_key(prefix)).map(|prefix| (*prefix, None));
         let mut done = Vec::new();
-        for address in all {
-            let (before, after) = (key(&self.peers, &address), key(&peers, &address));
-            if before == after {
-                continue;
-            }
-            done.push((address, before));
-            if let Err(error) = self.set_listener_key(address, after.as_ref()) {
-                for (address, before) in done {
-                    if let Err(error) = self.set_listener_key(address, before.as_ref()) {
+        for (prefix, key) in set.chain(removed) {
+            done.push(prefix);
+            if let Err(error) = self.set_listener_key(prefix, key) {
+                for prefix in done {
+                    if let Err(error) = self.set_listener_key(prefix, before.get(&prefix)) {
                         tracing::error!(%error, "cannot set the key of before again");
                     }
                 }
@@ -143,11 +152,12 @@ impl Sockets {
         Ok(std::mem::replace(&mut self.peers, peers))
     }
 
-    fn set_listener_key(&self, peer: IpAddr, key: Option<&Secret>) -> Result<(), SocketError> {
-        for listener in self.listeners.iter().filter(|l| l.address.is_ipv4() == peer.is_ipv4()) {
+    fn set_listener_key(&self, peer: IpNet, key: Option<&Secret>) -> Result<(), SocketError> {
+        let (network, prefix_len) = (peer.addr(), peer.prefix_len());
+        for listener in self.listeners.iter().filter(|l| l.address.is_ipv4() == network.is_ipv4()) {
             match key {
-                Some(key) => sys::set_md5_key(&listener.socket, peer, key.expose()),
-                None => sys::remove_md5_key(&listener.socket, peer),
+                Some(key) => sys::set_md5_range_key(&listener.socket, network, prefix_len, key.expose()),
+                None => sys::remove_md5_range_key(&listener.socket, network, prefix_len),
             }
             .map_err(|error| SocketError::Key { peer, error })?;
         }
@@ -159,7 +169,7 @@ impl Sockets {
     /// # Errors
     /// Where none could be begun.
     pub(crate) fn begin_connect(&self, address: IpAddr) -> Result<OwnedFd, ConnectError> {
-        let peer = self.peers.get(&address).ok_or(ConnectError::UnknownPeer)?;
+        let peer = self.peers.all.get(&address).ok_or(ConnectError::UnknownPeer)?;
         if peer.passive {
             return Err(ConnectError::Passive);
         }
@@ -202,8 +212,14 @@ impl Peer {
 }
 
 /// What is needed of the neighbors of `config`.
-pub(crate) fn peers(config: &Config) -> HashMap<IpAddr, Peer> {
-    config.neighbors.iter().map(|n| (n.address, Peer::new(n))).collect()
+pub(crate) fn peers(config: &Config) -> Peers {
+    let all = config.neighbors.iter().map(|n| (n.address, Peer::new(n))).collect();
+    Peers { all, keys: keys::of(config) }
+}
+
+/// One address as an address.
+fn shown(peer: IpNet) -> String {
+    if peer.prefix_len() == peer.max_prefix_len() { peer.addr().to_string() } else { peer.to_string() }
 }
 
 fn refused(address: SocketAddr, error: Errno) -> SocketError {

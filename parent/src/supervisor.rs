@@ -15,6 +15,7 @@ macro_rules! with_engine {
     };
 }
 
+mod dynamic;
 mod health;
 mod reload;
 
@@ -34,10 +35,12 @@ use ipc::{Generation, LinkError, PeerId, Role, channel};
 use crate::backoff::{Backoff, Verdict};
 use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
 use crate::listeners::ControlListeners;
+use crate::marker::Restarted;
 use crate::plan::Plan;
 use crate::pulse::Rhythm;
 use crate::ready;
 use crate::sockets::Sockets;
+use dynamic::Dynamic;
 pub(crate) use reload::NotInForce;
 use reload::Pending;
 
@@ -80,6 +83,7 @@ pub(crate) struct Supervisor {
     reloading: bool,
     /// Peers of the configuration before, for which session may still want a connection meanwhile.
     retired: HashSet<PeerId>,
+    dynamic: Dynamic,
     /// How a reload ended.
     reloaded: Option<Result<(), NotInForce>>,
     stopping: bool,
@@ -96,6 +100,7 @@ impl Supervisor {
         sockets: Sockets,
         listeners: ControlListeners,
         own_sandbox: Sandbox,
+        restarted: Option<&Restarted>,
     ) -> Supervisor {
         Supervisor {
             launcher,
@@ -112,6 +117,7 @@ impl Supervisor {
             pending: None,
             reloading: false,
             retired: HashSet::new(),
+            dynamic: Dynamic::new(restarted),
             reloaded: None,
             stopping: false,
             rhythm: Rhythm::new(ready::watchdog()),
@@ -129,6 +135,12 @@ impl Supervisor {
 
     /// Starts `roles`, links them to each other and to the engines that live, and stages the plan.
     fn start(&mut self, roles: &[Role]) -> io::Result<()> {
+        if roles.contains(&Role::Session) {
+            self.forget_dynamic();
+        }
+        if roles.contains(&Role::Control) {
+            self.shown_at_once();
+        }
         for role in roles {
             self.incarnations += 1;
             let n = self.incarnations;
@@ -415,7 +427,7 @@ impl Supervisor {
             self.control.as_ref().and_then(|e| e.deadline),
         ];
         let engines = engines.into_iter().flatten().chain(self.hung_at());
-        restarts.filter_map(|(_, at)| at).chain(engines).min()
+        restarts.filter_map(|(_, at)| at).chain(engines).chain(self.dynamic_deadline()).min()
     }
 
     fn all_dead(&self, group: &[Role]) -> bool {

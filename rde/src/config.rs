@@ -7,7 +7,7 @@ use ipc::config::{RdeGlobal, RdePeer};
 use ipc::{Generation, PeerId};
 use rib::PeerPolicy;
 
-use crate::policies::{Compiled, PeerPolicies};
+use crate::policies::{Compiled, PeerPolicies, RangePolicies};
 
 /// A configuration.
 #[derive(Debug, Clone)]
@@ -15,9 +15,22 @@ pub(crate) struct Config {
     pub(crate) global: RdeGlobal,
     pub(crate) peers: HashMap<PeerId, RdePeer>,
     pub(crate) policies: PeerPolicies,
+    /// Those of dynamic peers, whoever they will be.
+    pub(crate) ranges: RangePolicies,
 }
 
 impl Config {
+    /// A dynamic peer is in this AS: what follows from that for its policies.
+    pub(crate) fn identify(&mut self, peer: PeerId, remote_asn: u32) {
+        let Some(config) = self.peers.get_mut(&peer) else { return };
+        let Some(range) = config.range else { return };
+        config.remote_asn = remote_asn;
+        match self.ranges.of(range, config) {
+            Some(policies) => _ = self.policies.insert(peer, policies),
+            None => _ = self.policies.remove(&peer),
+        }
+    }
+
     /// What the peer has for import and for export.
     pub(crate) fn policies_of(&self, peer: PeerId) -> [Option<Arc<PeerPolicy>>; 2] {
         self.policies.get(&peer).cloned().unwrap_or_default()
@@ -47,7 +60,8 @@ pub(crate) struct Staging {
 
 impl Staging {
     pub(crate) fn begin(&mut self, generation: Generation, global: RdeGlobal) {
-        let config = Config { global, peers: HashMap::new(), policies: PeerPolicies::new() };
+        let (peers, policies, ranges) = (HashMap::new(), PeerPolicies::new(), RangePolicies::default());
+        let config = Config { global, peers, policies, ranges };
         *self = Staging { staged: Some((generation, config)), ..Staging::default() };
     }
 
@@ -98,8 +112,8 @@ impl Staging {
         (generation, result): Compiled,
     ) -> Option<(Generation, Result<(), String>)> {
         let (_, config) = self.staged.as_mut().filter(|(g, _)| *g == generation)?;
-        let result = result.map(|policies| {
-            config.policies = policies;
+        let result = result.map(|(policies, ranges)| {
+            (config.policies, config.ranges) = (policies, ranges);
             self.complete = true;
         });
         Some((generation, result))

@@ -85,7 +85,7 @@ impl Engine {
         let (counts, errors) = match peer.map(|p| self.peers.get(p)) {
             Some(Some(peer)) => (peer.stats.faults.counts(), peer.stats.faults.last()),
             Some(None) => (Vec::new(), Vec::new()),
-            None => (errors::sum(self.peers.iter().map(|(_, p)| &p.stats.faults)), Vec::new()),
+            None => (errors::sum(self.peers.faults()), Vec::new()),
         };
         self.control.push(RdeToControl::ErrorsReply { id, counts, errors }, Vec::new());
     }
@@ -181,6 +181,7 @@ impl Engine {
             adj_rib_in: c.adj_rib_in,
             adj_rib_out: c.adj_rib_out,
             attribute_sets: c.attribute_sets,
+            restarts_expired: self.peers.restarts_expired(),
         };
         let mut routes: HashMap<PeerIdx, [[u64; 4]; 3]> = HashMap::new();
         for (idx, figures) in &counted.peers {

@@ -9,7 +9,7 @@ use ipc::channel::Sender;
 use ipc::control_rde::RdeToControl;
 use ipc::parent_rde::{ParentToRde, RdeToParent};
 use ipc::session_rde::{DownReason, RdeToSession, SessionToRde, SessionToRdeBulk, Source};
-use ipc::{Generation, Link, LinkError, Role};
+use ipc::{Generation, Link, LinkError, PeerId, Role};
 use rib::{Limits, Settings};
 
 use crate::arrivals::Arrivals;
@@ -256,6 +256,14 @@ impl Engine {
                 parent.send(&RdeToParent::Committed(generation)).await?;
             }
             ParentToRde::Abort(_) => self.staging.abort(),
+            ParentToRde::AddPeer(peer) => {
+                let id = peer.id;
+                if !self.add_peer(*peer) {
+                    return wrong("a dynamic peer that is none, or is there already");
+                }
+                parent.send(&RdeToParent::PeerAdded(id)).await?;
+            }
+            ParentToRde::RemovePeers(peers) => peers.into_iter().for_each(|p| self.remove_peer(p)),
             ParentToRde::Drain { peer, on } => self.drain(peer, on),
             ParentToRde::Ping(number) => {
                 match &mut self.tables {
@@ -291,16 +299,29 @@ impl Engine {
                 self.forget_kept(peer);
             }
         }
+        let mut identified = Vec::new();
         for peer in config.peers.values_mut() {
             // What was said since the configuration was sent counts.
             if let Some(running) = self.config.as_ref().and_then(|c| c.peers.get(&peer.id)) {
+                if peer.range.is_some() && running.remote_asn != 0 {
+                    identified.push((peer.id, running.remote_asn));
+                }
                 peer.draining = running.draining && peer.remote_asn != peer.local_asn;
             }
             if peer.draining {
                 self.peers.entry(peer.id);
             }
         }
-        let before = self.config.replace(config).map(|c| c.policies).unwrap_or_default();
+        for (peer, remote_asn) in identified {
+            config.identify(peer, remote_asn);
+        }
+        let before = self.config.replace(config);
+        let (before, removed) = before.map_or_else(Default::default, |before| {
+            let running = |id: &PeerId| self.config.as_ref().is_some_and(|c| c.peers.contains_key(id));
+            let removed = before.peers.into_keys().filter(|id| !running(id));
+            (before.policies, removed.collect::<Vec<_>>())
+        });
+        removed.into_iter().for_each(|peer| self.peers.drop_absent(peer));
         self.policies_changed(&before);
         if first {
             self.defer();

@@ -44,6 +44,15 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// Those of a peer that is gone count on, without attributes.
+    pub(crate) fn absorb(&mut self, gone: &Faults) {
+        for ((_, kind, verdict), count) in &gone.counts {
+            *self.counts.entry((0, *kind, *verdict)).or_default() += count;
+        }
+    }
+}
+
 /// The sum over peers; without attributes, so that it is a short list however many there are.
 pub(crate) fn sum<'a>(all: impl Iterator<Item = &'a Faults>) -> Vec<FaultCount> {
     let mut sum: BTreeMap<Key, u64> = BTreeMap::new();

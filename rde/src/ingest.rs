@@ -9,11 +9,13 @@ use bgp::notification::Notification;
 use bgp::update::Update;
 use bgp::{AttributeFault, MAX_EXTENDED_MESSAGE, Verdict, update};
 use bytes::Bytes;
+use ipc::config::RdePeer;
 use ipc::errors::MAX_OCTETS;
 use ipc::session_rde::{DownReason, Negotiated, RdeToSession, Source};
 use ipc::{LinkError, PeerId, Role};
 use rib::{Applied, PeerIdx};
 
+use crate::config::Config;
 use crate::engine::{Engine, TURN_CHANGES};
 use crate::errors;
 use crate::limits::Watch;
@@ -33,9 +35,10 @@ impl Engine {
             ));
         }
         let now = self.now();
-        let (Some(config), Some(tables)) = (&self.config, &mut self.tables) else {
+        let (Some(config), Some(tables)) = (&mut self.config, &mut self.tables) else {
             return Err(LinkError::out_of_state(Role::Session, "a session before the configuration"));
         };
+        config.identify(source.peer, negotiated.remote_asn);
         // It may have been removed from the configuration while it came up: session is about to end it.
         let Some(peer) = config.peers.get(&source.peer) else { return Ok(()) };
         let ctx = peers::context(peer, negotiated);
@@ -84,7 +87,39 @@ impl Engine {
                 }
             }
         }
+        self.drop_removed(source.peer);
         self.wake();
+    }
+
+    /// Forgets the peer if it is not configured any more, and nothing of it is left.
+    pub(crate) fn drop_removed(&mut self, peer: PeerId) {
+        if self.config.as_ref().is_some_and(|c| !c.peers.contains_key(&peer)) {
+            self.peers.drop_absent(peer);
+        }
+    }
+
+    /// A dynamic peer is there from now on; `false`: there can be none yet, or it is one already.
+    #[must_use]
+    pub(crate) fn add_peer(&mut self, peer: RdePeer) -> bool {
+        let Some(config) = &mut self.config else { return false };
+        let new = peer.range.is_some() && !config.peers.contains_key(&peer.id);
+        if new {
+            config.peers.insert(peer.id, peer);
+        }
+        new
+    }
+
+    /// A dynamic peer is gone. Session may be about to say so.
+    pub(crate) fn remove_peer(&mut self, peer: PeerId) {
+        let dynamic = |c: &Config| c.peers.get(&peer).is_some_and(|p| p.range.is_some());
+        let Some(config) = self.config.as_mut().filter(|c| dynamic(c)) else { return };
+        config.peers.remove(&peer);
+        config.policies.remove(&peer);
+        let epoch = self.peers.get(peer).and_then(|p| p.session.as_ref()).map(|s| s.epoch);
+        match epoch {
+            Some(epoch) => self.peer_down(Source { peer, epoch }, DownReason::Ended),
+            None => self.forget_kept(peer),
+        }
     }
 
     /// Begins or ends the graceful shutdown of the session with a peer, and of its later ones (RFC 8326 §4.2).

@@ -11,6 +11,7 @@ use ipc::{Epoch, PeerId};
 use rib::{Barred, Counted, LongLived, PeerIdx, PeerInfo, PeerPolicy};
 
 use crate::counters::PeerStats;
+use crate::errors::Faults;
 use crate::limits::Watch;
 use crate::refresh::Refreshing;
 use crate::restart::Kept;
@@ -57,10 +58,12 @@ impl Peer {
     }
 }
 
-/// All peers that ever had a session.
+/// All peers that ever had a session, as long as they are configured or there.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     map: HashMap<PeerId, Peer>,
+    /// What counts on of those that are gone, so that sums over all do not become less.
+    gone: PeerStats,
     /// Peers with octets to report.
     owing: Vec<PeerId>,
 }
@@ -104,6 +107,26 @@ impl Peers {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &Peer)> {
         self.map.iter().map(|(id, p)| (*id, p))
+    }
+
+    /// Forgets a peer that has no session, and of which nothing is kept.
+    pub(crate) fn drop_absent(&mut self, id: PeerId) {
+        if self.map.get(&id).is_some_and(|p| p.place().is_none())
+            && let Some(Peer { stats, .. }) = self.map.remove(&id)
+        {
+            self.gone.restarts_expired += stats.restarts_expired;
+            self.gone.faults.absorb(&stats.faults);
+        }
+    }
+
+    /// The faults of all peers, those that are gone included.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &Faults> {
+        self.map.values().map(|p| &p.stats.faults).chain([&self.gone.faults])
+    }
+
+    /// Restarts that took too long, of all peers, those that are gone included.
+    pub(crate) fn restarts_expired(&self) -> u64 {
+        self.map.values().map(|p| p.stats.restarts_expired).sum::<u64>() + self.gone.restarts_expired
     }
 
     /// Peers whose routes are kept until they are back.
@@ -155,6 +178,7 @@ pub(crate) fn info(
         IpAddr::V4(a) => (Some(a), None),
         IpAddr::V6(a) => (None, Some(a)),
     };
+    let policy_required = config.policy_required && config.remote_asn != config.local_asn;
     PeerInfo {
         label: Some(config.id.0),
         remote_asn: config.remote_asn,
@@ -172,8 +196,8 @@ pub(crate) fn info(
         advertisement_interval: config.advertisement_interval,
         keep_rejected: config.keep_rejected,
         barred: Barred {
-            import: config.policy_required && import.is_none(),
-            export: config.policy_required && export.is_none(),
+            import: policy_required && import.is_none(),
+            export: policy_required && export.is_none(),
             as_sets: config.reject_as_sets,
         },
         import,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bgp::FamilySet;
 use ipc::config::RdePeer;
 use ipc::control_rde::SoftResetError;
-use ipc::{Generation, PeerId};
-use policy::{Assigned, CompileError, Policies, Staged};
+use ipc::{Generation, PeerId, RangeId};
+use policy::{Assigned, Chain, CompileError, Policies, RangeAssignee, Staged};
 use rib::PeerPolicy;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -19,7 +19,32 @@ use crate::engine::Engine;
 pub(crate) type PeerPolicies = HashMap<PeerId, [Option<Arc<PeerPolicy>>; 2]>;
 
 /// What became of the policies of a staged configuration.
-pub(crate) type Compiled = (Generation, Result<PeerPolicies, String>);
+pub(crate) type Compiled = (Generation, Result<(PeerPolicies, RangePolicies), String>);
+
+/// What peers of ranges have. The neighbor sets that one is in are known only when it is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RangePolicies {
+    policies: Arc<Policies>,
+    chains: HashMap<RangeId, RangeChains>,
+}
+
+#[derive(Debug, Clone)]
+struct RangeChains {
+    peer_group: Option<String>,
+    import: Option<Chain>,
+    export: Option<Chain>,
+}
+
+impl RangePolicies {
+    /// Those of a peer of this range, if it has some.
+    pub(crate) fn of(&self, range: RangeId, peer: &RdePeer) -> Option<[Option<Arc<PeerPolicy>>; 2]> {
+        let RangeChains { peer_group, import, export } = self.chains.get(&range)?;
+        let (address, remote_asn, peer_group) = (peer.address, peer.remote_asn, peer_group.clone());
+        let context = self.policies.context(&policy::Peer { address, remote_asn, peer_group });
+        let policy = |chain: &Option<Chain>| Some(Arc::new(PeerPolicy::new(chain.clone()?, context.clone())));
+        Some([policy(import), policy(export)])
+    }
+}
 
 /// Compiles policies, given as `policy::Staged` in postcard, for these peers; the result goes to `done`.
 ///
@@ -39,7 +64,7 @@ pub(crate) fn compile(
     Ok(())
 }
 
-fn compiled(octets: &[u8], peers: &[RdePeer]) -> Result<PeerPolicies, String> {
+fn compiled(octets: &[u8], peers: &[RdePeer]) -> Result<(PeerPolicies, RangePolicies), String> {
     let staged: Staged = postcard::from_bytes(octets).map_err(|e| format!("policies: {e}"))?;
     let first = |errors: Vec<CompileError>| errors.first().map(ToString::to_string).unwrap_or_default();
     let policies = Policies::compile(&staged.definitions).map_err(first)?;
@@ -55,7 +80,13 @@ fn compiled(octets: &[u8], peers: &[RdePeer]) -> Result<PeerPolicies, String> {
         };
         all.insert(peer.id, [of(&assignee.import)?, of(&assignee.export)?]);
     }
-    Ok(all)
+    let chain = |assigned: &Assigned| policies.assigned(assigned).map_err(|error| error.to_string());
+    let mut chains = HashMap::new();
+    for RangeAssignee { range, peer_group, import, export } in staged.ranges {
+        let (import, export) = (chain(&import)?, chain(&export)?);
+        chains.insert(RangeId(range), RangeChains { peer_group, import, export });
+    }
+    Ok((all, RangePolicies { policies: Arc::new(policies), chains }))
 }
 
 impl Engine {

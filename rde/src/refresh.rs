@@ -184,6 +184,7 @@ mod tests {
     fn refreshing(refresh_after_end_of_rib: bool) -> Refreshing {
         let local = "192.0.2.1:179".parse().unwrap();
         Refreshing::new(&Negotiated {
+            remote_asn: 65002,
             families: [V4, V6].into_iter().collect(),
             four_octet_as: true,
             route_refresh: true,

@@ -7,9 +7,9 @@
 //! when they run out, and both sides want that, its routes are kept for longer, as long-lived stale.
 
 use bgp::{Family, FamilySet};
-use ipc::PeerId;
 use ipc::control_rde::Restart;
-use ipc::session_rde::{GracefulRestart, Source};
+use ipc::session_rde::{GracefulRestart, RdeToSession, Source};
+use ipc::{Epoch, PeerId};
 use rib::PeerIdx;
 
 use crate::engine::Engine;
@@ -19,6 +19,8 @@ use crate::peers::Session;
 /// Stale routes of a peer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kept {
+    /// The session that has ended.
+    epoch: Epoch,
     /// The peer's place in the tables.
     pub(crate) idx: PeerIdx,
     /// Families that still have some, but for those that are long-lived.
@@ -41,7 +43,13 @@ struct Late {
 
 impl Kept {
     /// What there is when a session ends whose peer said this. `before`: what was stale already and still is.
-    fn begin(idx: PeerIdx, peer: GracefulRestart, now: u64, stale_time: u16, before: Option<&Kept>) -> Kept {
+    fn begin(
+        session: &Session,
+        peer: GracefulRestart,
+        now: u64,
+        stale_time: u16,
+        before: Option<&Kept>,
+    ) -> Kept {
         let after = |seconds: u16| now + 1000 * u64::from(seconds);
         let until = after(stale_time);
         let mut long_lived = LongLived::begin(peer.long_lived, before.map(|b| b.long_lived));
@@ -55,7 +63,8 @@ impl Kept {
         // RFC 8538 §4.1: without the N bit, what is stale already goes.
         let before = before.filter(|_| peer.notification);
         Kept {
-            idx,
+            epoch: session.epoch,
+            idx: session.idx,
             families: without(peer.families, long_lived.families()),
             back_by: Some(after(peer.restart_time)),
             until: before.map_or(until, |b| b.until.min(until)),
@@ -142,7 +151,7 @@ impl Engine {
         let stale_time = configured.map_or(0, |p| p.stale_routes_time);
         let peer = self.peers.entry(source.peer);
         let before = peer.kept.take();
-        let kept = Kept::begin(session.idx, graceful, now, stale_time, before.as_ref());
+        let kept = Kept::begin(session, graceful, now, stale_time, before.as_ref());
         peer.kept = Some(kept);
         let long_lived = kept.long_lived.families();
         if let Some(tables) = &mut self.tables {
@@ -201,13 +210,13 @@ impl Engine {
     /// What is kept of a peer's routes goes: it shall not come back.
     pub(crate) fn forget_kept(&mut self, peer: PeerId) {
         self.not_awaited(peer, |_| true);
-        let entry = self.peers.entry(peer);
-        if entry.session.is_none()
+        if let Some(entry) = self.peers.get_mut(peer).filter(|p| p.session.is_none())
             && let Some(kept) = entry.kept.take()
             && let Some(tables) = &mut self.tables
         {
             tables.peer_down(kept.idx);
         }
+        self.drop_removed(peer);
         self.wake();
     }
 
@@ -225,14 +234,21 @@ impl Engine {
             peer.stats.restarts_expired += 1;
             let epoch = peer.session.as_ref().map(|s| s.epoch);
             match &mut self.tables {
-                Some(tables) if over && epoch.is_none() => tables.peer_down(kept.idx),
+                Some(tables) if over && epoch.is_none() => {
+                    tables.peer_down(kept.idx);
+                    if self.config.as_ref().and_then(|c| c.peers.get(&id)).is_some_and(|p| p.range.is_some())
+                    {
+                        let source = Source { peer: id, epoch: kept.epoch };
+                        self.session.push(RdeToSession::NothingKept(source), Vec::new());
+                    }
+                }
                 Some(tables) => {
                     late.long_lived.iter().for_each(|f| tables.make_long_lived(kept.idx, f));
                     self.sweep(kept.idx, late.gone);
                 }
                 None => {}
             }
-            let _span = self.span(Source { peer: id, epoch: epoch.unwrap_or(ipc::Epoch(0)) }).entered();
+            let _span = self.span(Source { peer: id, epoch: epoch.unwrap_or(Epoch(0)) }).entered();
             let what = if epoch.is_some() { "its End-of-RIB" } else { "the peer" };
             tracing::warn!(
                 families = names(late.gone),

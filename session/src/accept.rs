@@ -1,5 +1,5 @@
-//! Accepts connections on listeners that the parent bound. Who is not a configured peer is closed at once; who is
-//! one gets so many and no more, and all together do as well.
+//! Accepts connections on listeners that the parent bound. Who is no peer is closed at once, unless the address is in a
+//! range of dynamic peers (`candidates`); who is one gets so many and no more, and all together do as well.
 //!
 //! What there can be at a time: one connection of a peer that has not told who it is (the next one takes its
 //! place), and those that are on their way to their end, which are counted.
@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use fsm::Input;
+use fsm::{ConnId, Input};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::engine::Engine;
@@ -29,7 +29,7 @@ pub(crate) const PER_PEER: Rate = Rate::new(Duration::from_millis(100), 100);
 
 /// Connections of one peer, and of all together, that are being closed.
 const CLOSING_PER_PEER: usize = 16;
-const CLOSING: usize = 1024;
+pub(crate) const CLOSING: usize = 1024;
 
 /// What all listeners share.
 #[derive(Debug)]
@@ -110,6 +110,7 @@ impl Gate {
                     }
                 }
             },
+            None if engine.candidates.concerns(remote) => engine.candidates.connected(stream, remote),
             None => {
                 drop(stream);
                 if let Some(left_out) = self.unknown.admit(now, remote) {
@@ -138,6 +139,22 @@ impl Peer {
 
     /// The peer connected to us.
     fn accepted(&self, stream: TcpStream, gate: &Gate) {
+        if let Some(conn) = self.take_over(stream, gate) {
+            self.input(Input::Accepted(conn));
+        }
+    }
+
+    /// The connection that makes a dynamic peer, which is over at once where it is of no use.
+    pub(crate) fn begin_with(&self, stream: TcpStream, gate: &Gate) {
+        let conn = self.take_over(stream, gate);
+        self.start();
+        match conn {
+            Some(conn) => self.input(Input::Accepted(conn)),
+            None => self.input(Input::Timer),
+        }
+    }
+
+    fn take_over(&self, stream: TcpStream, gate: &Gate) -> Option<ConnId> {
         let min_ttl = self.state().config.min_ttl;
         if let Some(least) = min_ttl
             && let Err(why) = guard(&stream, self.address, least)
@@ -145,11 +162,9 @@ impl Peer {
             if let Some(left_out) = gate.distant.admit(Instant::now(), self.address) {
                 tracing::warn!(peer_addr = %self.address, left_out, why, "connection of a neighbor closed: GTSM");
             }
-            return;
+            return None;
         }
-        if let Some(conn) = self.adopt(stream) {
-            self.input(Input::Accepted(conn));
-        }
+        self.adopt(stream)
     }
 }
 

@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bgp::{Asn, RouterId};
-use fsm::{AddPath, HoldTime, PrefixLimits, SendHold, Settings};
-use ipc::config::{OverLimit, SessionPeer, Speaker};
+use fsm::{AddPath, HoldTime, Kind, PrefixLimits, SendHold, Settings};
+use ipc::config::{OverLimit, PeerKind, SessionPeer, Speaker};
 use ipc::{Generation, LinkError, PeerId, Role};
+use ipnet::IpNet;
 
 use crate::engine::Engine;
 use crate::peer::Peer;
@@ -18,13 +19,14 @@ pub(crate) struct Stage {
     generation: Generation,
     speaker: Speaker,
     peers: Vec<SessionPeer>,
+    ranges: Vec<IpNet>,
     /// The whole is there and was found good.
     checked: bool,
 }
 
 impl Stage {
     pub(crate) fn new(generation: Generation, speaker: Speaker) -> Stage {
-        Stage { generation, speaker, peers: Vec::new(), checked: false }
+        Stage { generation, speaker, peers: Vec::new(), ranges: Vec::new(), checked: false }
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -34,6 +36,10 @@ impl Stage {
     pub(crate) fn add(&mut self, peers: Vec<SessionPeer>) {
         self.checked = false;
         self.peers.extend(peers);
+    }
+
+    pub(crate) fn add_ranges(&mut self, ranges: Vec<IpNet>) {
+        self.ranges.extend(ranges);
     }
 
     /// Checks all of it, so that committing can't fail.
@@ -50,15 +56,7 @@ impl Stage {
             if !ids.insert(peer.id) || !addresses.insert(peer.address.to_canonical()) {
                 return wrong("configured twice");
             }
-            if HoldTime::new(peer.hold_time).is_none() {
-                return wrong("hold time must be 0 or at least 3 seconds");
-            }
-            if peer.remote_asn == 0 || peer.local_asn == 0 {
-                return wrong("AS number 0");
-            }
-            if peer.families.is_empty() && !peer.shutdown {
-                return wrong("no address family");
-            }
+            check(peer).or_else(wrong)?;
         }
         self.checked = true;
         Ok(())
@@ -73,6 +71,8 @@ impl Stage {
             return Err(LinkError::out_of_state(Role::Parent, "commits what is not staged"));
         }
         let mut wanted: HashMap<PeerId, SessionPeer> = self.peers.into_iter().map(|p| (p.id, p)).collect();
+        engine.candidates.set_ranges(self.ranges);
+        engine.set_speaker(&self.speaker);
         for peer in engine.all_peers() {
             match wanted.remove(&peer.id) {
                 Some(config) if config.address.to_canonical() == peer.address => {
@@ -86,15 +86,50 @@ impl Stage {
                 }
             }
         }
-        for (_, mut config) in wanted {
-            config.address = config.address.to_canonical();
-            let settings = settings(&self.speaker, &config);
-            let peer = Peer::spawn(engine, config, settings);
-            engine.add(Rc::clone(&peer));
-            peer.start();
+        // A dynamic peer that is not here has ended since: the parent is about to read it.
+        for config in wanted.into_values().filter(|p| !p.dynamic || p.shutdown) {
+            spawn(&self.speaker, config, engine).start();
         }
         Ok(())
     }
+}
+
+/// What is wrong with a peer by itself.
+fn check(peer: &SessionPeer) -> Result<(), &'static str> {
+    if HoldTime::new(peer.hold_time).is_none() {
+        return Err("hold time must be 0 or at least 3 seconds");
+    }
+    if peer.remote_asn == 0 && !peer.dynamic || peer.local_asn == 0 {
+        return Err("AS number 0");
+    }
+    if peer.families.is_empty() && !peer.shutdown {
+        return Err("no address family");
+    }
+    Ok(())
+}
+
+fn spawn(speaker: &Speaker, mut config: SessionPeer, engine: &Rc<Engine>) -> Rc<Peer> {
+    config.address = config.address.to_canonical();
+    let settings = settings(speaker, &config);
+    let peer = Peer::spawn(engine, config, settings);
+    engine.add(Rc::clone(&peer));
+    peer
+}
+
+/// Makes a dynamic peer that the parent has agreed to.
+///
+/// # Errors
+/// Where that can't be one.
+pub(crate) fn add(config: SessionPeer, engine: &Rc<Engine>) -> Result<Rc<Peer>, LinkError> {
+    let error = |what: &str| LinkError::out_of_state(Role::Parent, format!("adds a dynamic peer: {what}"));
+    let Some(speaker) = engine.speaker().filter(|_| config.dynamic) else {
+        return Err(error("it is none, or there is no configuration"));
+    };
+    if engine.peer(config.id).is_some() || engine.peer_at(config.address).is_some() {
+        return Err(error("it is there already"));
+    }
+    check(&config).map_err(error)?;
+    Ok(spawn(&speaker, config, engine))
 }
 
 fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
@@ -102,6 +137,10 @@ fn settings(speaker: &Speaker, peer: &SessionPeer) -> Settings {
         local_asn: Asn(peer.local_asn),
         router_id: RouterId(speaker.router_id),
         remote_asn: Asn(peer.remote_asn),
+        only: peer.only.map(|kind| match kind {
+            PeerKind::Internal => Kind::Internal,
+            PeerKind::External => Kind::External,
+        }),
         // Checked when it was staged.
         hold_time: HoldTime::new(peer.hold_time).unwrap_or(HoldTime::NONE),
         keepalive: peer.keepalive.map(|seconds| Duration::from_secs(seconds.into())),

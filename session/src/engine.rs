@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use ipc::channel::{BATCH, Sender};
+use ipc::config::Speaker;
 use ipc::parent_session::SessionToParent;
 use ipc::session_rde::{RECEIVE_WINDOW, SessionToRde, Source};
 use ipc::{LinkError, PeerId};
 use tokio::sync::{Notify, mpsc};
 
 use crate::accept::Gate;
+use crate::candidates::Candidates;
 use crate::from_rde::Groups;
 use crate::peer::Peer;
 use crate::to_rde::ToRde;
@@ -30,7 +32,12 @@ pub(crate) struct Engine {
     pub(crate) scratch: RefCell<Vec<u8>>,
     pub(crate) closing: Closing,
     pub(crate) gate: Gate,
-    /// Bounded by one request per peer and attempt.
+    pub(crate) candidates: Candidates,
+    /// Who we are, once there is a configuration.
+    speaker: RefCell<Option<Speaker>>,
+    /// UPDATEs received from and sent to peers that are gone, so that sums over all do not become less.
+    pub(crate) gone: Cell<[u64; 2]>,
+    /// Bounded by one request per peer and attempt, one end of each dynamic peer, and the questions for more of them.
     parent: mpsc::UnboundedSender<SessionToParent>,
     written: Written,
     /// Sessions make sense: there is an rde, and we are not shutting down.
@@ -49,6 +56,9 @@ impl Engine {
             scratch: RefCell::new(vec![0; 2 * BATCH]),
             closing: Closing::default(),
             gate: Gate::default(),
+            candidates: Candidates::default(),
+            speaker: RefCell::default(),
+            gone: Cell::default(),
             parent,
             written: Written::default(),
             open: Cell::new(false),
@@ -84,6 +94,14 @@ impl Engine {
         if addresses.get(&peer.address) == Some(&peer.id) {
             addresses.remove(&peer.address);
         }
+    }
+
+    pub(crate) fn speaker(&self) -> Option<Speaker> {
+        self.speaker.borrow().clone()
+    }
+
+    pub(crate) fn set_speaker(&self, speaker: &Speaker) {
+        *self.speaker.borrow_mut() = Some(speaker.clone());
     }
 
     pub(crate) fn tell_parent(&self, message: SessionToParent) {

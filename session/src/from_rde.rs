@@ -196,6 +196,11 @@ pub(crate) fn control(engine: &Engine, message: RdeToSession) {
                 peer.notify(bgp::Notification { code, subcode, data }, reason);
             }
         }
+        RdeToSession::NothingKept(source) => {
+            if let Some(peer) = engine.peer(source.peer) {
+                peer.nothing_kept(source.epoch);
+            }
+        }
         RdeToSession::OverLimit { source, direction, family, limit } => {
             if let Some(peer) = current(engine, source) {
                 let direction = match direction {

@@ -33,6 +33,11 @@ impl Rate {
             Err(wait)
         }
     }
+
+    /// Whether all of the burst is there again.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.full.is_none_or(|at| at <= now)
+    }
 }
 
 /// Lines of log about something that addresses elsewhere cause: each address once and at most [`LogLimit::LINES`]

@@ -2,6 +2,7 @@
 //! nothing itself: listeners and connections come from the parent, UPDATEs go unparsed to rde.
 
 mod accept;
+mod candidates;
 mod closing;
 mod config;
 mod ended;

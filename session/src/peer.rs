@@ -33,7 +33,7 @@ use crate::stream::Conn;
 use crate::tally::Tally;
 use crate::tell::{log_notification, names, negotiated};
 
-/// A configured peer.
+/// A configured peer, or a dynamic one.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: PeerId,
@@ -66,6 +66,8 @@ pub(crate) struct State {
     next_conn: u32,
     epochs: u32,
     removed: bool,
+    /// Its session has ended, and its routes are kept until it is back.
+    kept: bool,
     span: Span,
     pub(crate) disabled: bool,
     pub(crate) stats: Stats,
@@ -123,6 +125,7 @@ impl Peer {
             next_conn: 0,
             epochs: 0,
             removed: false,
+            kept: false,
             span: span_of(config.address, config.remote_asn, 0),
             disabled: config.shutdown,
             stats: Stats::default(),
@@ -182,6 +185,27 @@ impl Peer {
             self.carry_out(state, output);
         }
         state.outputs = outputs;
+        self.may_be_over(state);
+    }
+
+    /// A dynamic peer is there for as long as it has a connection, its routes are kept, or it is kept down.
+    fn may_be_over(&self, state: &mut State) {
+        let kept_down = state.disabled || state.fsm.is_held();
+        if state.config.dynamic && !state.removed && state.conns.is_empty() && !state.kept && !kept_down {
+            state.removed = true;
+            self.engine.remove(self);
+            self.engine.tell_parent(SessionToParent::PeerOver(self.id));
+            self.wake();
+        }
+    }
+
+    /// Nothing is left of the routes that were kept when the session of this epoch ended.
+    pub(crate) fn nothing_kept(&self, epoch: Epoch) {
+        let state = &mut *self.state.borrow_mut();
+        if state.epochs == epoch.0 && self.epoch.get().is_none() {
+            state.kept = false;
+            self.may_be_over(state);
+        }
     }
 
     /// Starts the peer if it may have a session.
@@ -218,6 +242,7 @@ impl Peer {
     /// Ends what there is, or what is kept of an earlier session: the peer shall not come back.
     fn end_for_good(&self, notification: Notification) {
         if self.epoch.get().is_none() {
+            self.state.borrow_mut().kept = false;
             self.engine.to_rde.event(SessionToRdeBulk::Forget(self.id));
         }
         self.stop(notification);
@@ -232,7 +257,8 @@ impl Peer {
     pub(crate) fn configure(&self, config: SessionPeer, settings: fsm::Settings) {
         let old = {
             let state = &mut *self.state.borrow_mut();
-            state.span = span_of(config.address, config.remote_asn, state.epochs);
+            let asn = state.fsm.established().map_or(config.remote_asn, |(_, s)| s.remote_asn.0);
+            state.span = span_of(config.address, asn, state.epochs);
             std::mem::replace(&mut state.config, config.clone())
         };
         if old.revision != config.revision || old.min_ttl != config.min_ttl {
@@ -331,9 +357,10 @@ impl Peer {
         self.outstanding.set(0);
         self.written.set(0);
         self.reporting.set(false);
+        state.kept = false;
         state.stats.since = Some(now());
         state.stats.connect_error.clear();
-        state.span = span_of(state.config.address, state.config.remote_asn, state.epochs);
+        state.span = span_of(state.config.address, session.remote_asn.0, state.epochs);
         let _entered = state.span.enter();
         tracing::info!(
             hold_time = session.hold_time.seconds(),
@@ -389,6 +416,7 @@ impl Peer {
             // Credit for this session comes too late to be of use; the next one begins with a whole window.
             self.outstanding.set(0);
             let routes_kept = down == DownReason::Restarting;
+            state.kept = routes_kept;
             tracing::info!(reason = %reason, routes_kept, "peer session down");
         }
         // After a refusal the waits grow: say so.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::Stage;
 use crate::engine::Engine;
-use crate::{accept, rde_link, status};
+use crate::{accept, candidates, rde_link, status};
 
 /// How long a shutdown waits for the last octets to leave.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -42,7 +42,9 @@ pub(crate) async fn run(parent_fd: OwnedFd) -> Result<(), LinkError> {
             }
         }
     });
-    let mut main = Main { engine: Engine::new(tx), stage: None, rde: None };
+    let engine = Engine::new(tx);
+    candidates::ask(&engine);
+    let mut main = Main { engine, stage: None, rde: None };
     loop {
         let received = match parent_rx.recv().await {
             Err(LinkError::Closed { .. }) => return Ok(()),
@@ -77,6 +79,7 @@ impl Main {
                 self.stage = Some(Stage::new(generation, speaker));
             }
             ParentToSession::StagePeers(peers) => self.staged()?.add(peers),
+            ParentToSession::StageRanges(ranges) => self.staged()?.add_ranges(ranges),
             ParentToSession::StageEnd => self.stage_end()?,
             ParentToSession::Commit(generation) => {
                 let Some(stage) = self.stage.take() else {
@@ -102,6 +105,8 @@ impl Main {
                     peer.connect_failed(attempt, &error);
                 }
             }
+            ParentToSession::AddPeer(config) => candidates::admitted(&self.engine, *config)?,
+            ParentToSession::NoPeer { address, limit } => candidates::refused(&self.engine, address, limit),
             ParentToSession::Enable(peer) => {
                 if let Some(peer) = self.engine.peer(peer) {
                     peer.enable();

@@ -23,7 +23,11 @@ pub(crate) fn answer(engine: &Engine, question: &ControlToSession) -> Vec<Sessio
             vec![SessionToControl::ErrorsReply { id, errors }]
         }
         ControlToSession::Traffic { id } => {
-            vec![SessionToControl::TrafficReply { id, traffic: ipc::figures::traffic() }]
+            vec![SessionToControl::TrafficReply {
+                id,
+                traffic: ipc::figures::traffic(),
+                gone: engine.gone.get(),
+            }]
         }
     }
 }
@@ -72,6 +76,7 @@ fn status(peer: &Peer) -> PeerStatus {
     let uptime = stats.since.map_or(0, |since| Instant::now().saturating_duration_since(since).as_secs());
     PeerStatus {
         peer: peer.id,
+        remote_asn: session.map_or(state.config.remote_asn, |s| s.remote_asn.0),
         state: fsm_state(state.fsm.state()),
         disabled: state.disabled,
         held: state.fsm.is_held(),

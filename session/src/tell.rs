@@ -9,6 +9,7 @@ use crate::stream::Conn;
 /// For rde: what was agreed on, as far as routes depend on it.
 pub(crate) fn negotiated(session: &Session, conn: &Conn) -> Negotiated {
     Negotiated {
+        remote_asn: session.remote_asn.0,
         families: session.families,
         four_octet_as: session.four_octet_as,
         route_refresh: session.route_refresh,

@@ -5,6 +5,7 @@ mod add_path;
 mod apply;
 mod communities;
 mod documents;
+mod dynamic;
 mod faults;
 mod full_table;
 mod graceful_shutdown;

@@ -65,7 +65,7 @@ fn assert_logged(log: &str, role: &str, words: &str) {
 const KEY: &str = "correct-horse-battery-staple";
 
 /// What an engine that was taken over tries, and the words with which the parent ends it: each time, and itself not at all.
-const ATTEMPTS: [(&str, &str, &str); 16] = [
+const ATTEMPTS: [(&str, &str, &str); 17] = [
     ("rde", "wrong-hello", "it says hello as control"),
     ("rde", "garbage", "a message of 40 octets does not decode"),
     ("rde", "truncated", "a message of 2 octets does not decode"),
@@ -79,6 +79,7 @@ const ATTEMPTS: [(&str, &str, &str); 16] = [
     ("session", "unasked", "answers a question that nobody has asked"),
     ("session", "connect-early", "WantConnect before the configuration is in force"),
     ("session", "connect-elsewhere", "WantConnect: no peer"),
+    ("session", "outside", "WantPeer: 192.0.2.1 is in no range"),
     ("control", "early-wish", "a wish of a client before it has a listener"),
     ("control", "endless-edit", "is empty or has more than"),
     ("control", "file-name", "cannot be decoded"),

@@ -13,7 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::parse;
-pub(crate) use change::{AddNeighborArgs, ChainAction, ChainArgs, Way};
+pub(crate) use change::{AddNeighborArgs, ChainAction, ChainArgs, RangeAction, RangeArgs, Way};
 pub(crate) use config::{ApplyArgs, ConfigAction};
 pub(crate) use objects::{NamedAction, NamedArgs, PolicyAction, PolicyArgs};
 
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Global,
     /// Show neighbors and their errors, add and delete, enable, disable and drain them, evaluate their routes anew
     Neighbor(NeighborArgs),
+    /// Show ranges from which neighbors may connect without being listed, add and delete them
+    DynamicNeighbor(RangeArgs),
     /// Show routes, inject and withdraw them
     Rib(RibArgs),
     /// Show policies, create, change, delete and test them; also in the configuration file

@@ -102,6 +102,14 @@ impl App {
         *lock(&self.view) = Some(Arc::new(view));
     }
 
+    /// Changes the configuration in place, if there is one.
+    pub(crate) fn change_view(&self, change: impl FnOnce(&mut View)) {
+        if let Some(view) = &mut *lock(&self.view) {
+            // Whoever looks at it has a copy from then on.
+            change(Arc::make_mut(view));
+        }
+    }
+
     /// The configuration, if there is one yet.
     pub(crate) fn try_view(&self) -> Option<Arc<View>> {
         lock(&self.view).clone()
@@ -176,17 +184,17 @@ impl App {
         }
     }
 
-    /// What went over session's channels.
+    /// What went over session's channels, and UPDATEs received from and sent to peers that are gone.
     ///
     /// # Errors
     /// See [`Query::next`](crate::engine::Query::next).
-    pub(crate) async fn session_traffic(&self) -> Result<Vec<Traffic>, Status> {
+    pub(crate) async fn session_traffic(&self) -> Result<(Vec<Traffic>, [u64; 2]), Status> {
         let mut query = self.session.ask(|id| ControlToSession::Traffic { id }).await?;
-        let SessionToControl::TrafficReply { traffic, .. } = query.next().await? else {
+        let SessionToControl::TrafficReply { traffic, gone, .. } = query.next().await? else {
             return Err(query.confused());
         };
         query.finish();
-        Ok(traffic)
+        Ok((traffic, gone))
     }
 
     /// What went over rde's channels.

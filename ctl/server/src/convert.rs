@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bgp::{Family, FamilySet, FaultKind, NextHop, Verdict};
 use grpc::v1;
 use ipc::PeerId;
-use ipc::config::{ControlPeer, OverLimit, PrefixLimits};
+use ipc::config::{ControlPeer, ControlRange, OverLimit, PrefixLimits};
 use ipc::control_rde::{PeerCounters, RouteFilter, RouteView, Segment};
 use ipc::control_session::{Agreed, FsmState, MessageCounts, Notified, PeerStatus};
 use ipc::errors::{FaultCount, PeerError, Wrong};
@@ -223,6 +223,16 @@ fn neighbor_config(peer: &ControlPeer) -> v1::NeighborConfig {
     }
 }
 
+/// A range of dynamic neighbors.
+pub(crate) fn range(range: &ControlRange) -> v1::DynamicNeighborRange {
+    v1::DynamicNeighborRange {
+        prefix: range.prefix.to_string(),
+        peer_group: range.peer_group.clone(),
+        remote_asn: range.remote_asn,
+        description: range.description.clone(),
+    }
+}
+
 /// The name of what happens beyond limits, where there are some.
 fn over_limit(limits: &PrefixLimits) -> &'static str {
     match limits.action {
@@ -243,10 +253,13 @@ pub(crate) fn neighbor(
     let mut state = v1::NeighborState {
         config: Some(neighbor_config(peer)),
         state: v1::SessionState::Idle.into(),
+        is_dynamic: peer.dynamic,
         prefixes: family_prefixes(peer, counters),
         ..v1::NeighborState::default()
     };
     if let Some(s) = status {
+        // Of a dynamic peer of any AS only its OPEN says it.
+        state.config.iter_mut().for_each(|c| c.remote_asn = s.remote_asn);
         add_session(&mut state, s);
     }
     if let Some(c) = counters {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipc::QueryId;
 use ipc::channel::Sender;
-use ipc::figures::{Process, Traffic};
+use ipc::figures::{DynamicPeers, Process, Traffic};
 use ipc::parent_control::ControlToParent;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) processes: Vec<Process>,
     /// What went over the parent's channels.
     pub(crate) traffic: Vec<Traffic>,
+    /// The dynamic peers.
+    pub(crate) dynamic: DynamicPeers,
 }
 
 /// The questions under way.

@@ -87,6 +87,20 @@ impl Control {
                     return Err(wrong("StagePeers outside of a stage, or too many of them"));
                 }
             }
+            ParentToControl::StageRanges(ranges) => {
+                let taken = self.staging.as_mut().is_some_and(|s| s.add_ranges(ranges));
+                if !taken {
+                    return Err(wrong("StageRanges outside of a stage, or too many of them"));
+                }
+            }
+            ParentToControl::AddPeers(peers) => {
+                self.staging.iter_mut().for_each(|s| s.peers_came(&peers));
+                self.app.change_view(|v| v.add(peers));
+            }
+            ParentToControl::RemovePeers(peers) => {
+                self.staging.iter_mut().for_each(|s| s.peers_went(&peers));
+                self.app.change_view(|v| v.remove(&peers));
+            }
             ParentToControl::StageEnd => {
                 let staging = self.staging.as_mut().ok_or_else(|| wrong("StageEnd without StageBegin"))?;
                 let generation = staging.end();
@@ -97,8 +111,8 @@ impl Control {
             ParentToControl::Listener { kind, address } => self.listen(kind, address, fds.into()),
             ParentToControl::IntentReply { id, result } => self.app.intent_answered(id, result),
             ParentToControl::EditReply { id, result } => self.app.edits.answered(id, result),
-            ParentToControl::ProcessesReply { id, processes, traffic } => {
-                self.app.processes.answered(id, Answer { processes, traffic });
+            ParentToControl::ProcessesReply { id, processes, traffic, dynamic } => {
+                self.app.processes.answered(id, Answer { processes, traffic, dynamic });
             }
             ParentToControl::ChainsReply { id, result } => self.app.edits.shown(id, result),
             ParentToControl::FileReply(part) => self.app.files.answered(part).map_err(|e| wrong(&e))?,

@@ -1,18 +1,20 @@
 //! What control knows of the configuration: staged by the parent, then committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use ipc::config::{ControlGlobal, ControlPeer};
+use ipc::config::{ControlGlobal, ControlPeer, ControlRange};
 use ipc::{Generation, PeerId};
 
 /// A committed configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     /// The daemon as a whole.
     pub(crate) global: ControlGlobal,
     /// The peers, ordered by address.
     pub(crate) peers: BTreeMap<IpAddr, ControlPeer>,
+    /// The ranges of dynamic peers, in the order of their prefixes.
+    pub(crate) ranges: Vec<ControlRange>,
     /// Whom an id belongs to. Keeps peers that are gone, since their routes may still be on the way.
     addresses: HashMap<PeerId, IpAddr>,
 }
@@ -21,6 +23,25 @@ impl View {
     /// The address of the peer, also of one that was removed; `None` for an id never heard of.
     pub(crate) fn address(&self, id: PeerId) -> Option<IpAddr> {
         self.addresses.get(&id).copied()
+    }
+
+    /// Dynamic peers are there from now on.
+    pub(crate) fn add(&mut self, peers: Vec<ControlPeer>) {
+        for peer in peers {
+            self.addresses.insert(peer.id, peer.address);
+            self.peers.insert(peer.address, peer);
+        }
+    }
+
+    /// Dynamic peers are not there any more.
+    pub(crate) fn remove(&mut self, peers: &[PeerId]) {
+        for id in peers {
+            let address = self.address(*id);
+            // Another peer may have the address by now.
+            if let Some(address) = address.filter(|a| self.peers.get(a).is_some_and(|p| p.id == *id)) {
+                self.peers.remove(&address);
+            }
+        }
     }
 
     /// The configured address that looks most like `wanted`, if one is close enough to be a typing error.
@@ -40,19 +61,37 @@ pub(crate) struct Staging {
     generation: Generation,
     global: ControlGlobal,
     peers: Vec<ControlPeer>,
+    ranges: Vec<ControlRange>,
     whole: bool,
 }
 
 impl Staging {
     /// Begins with what holds for the daemon.
     pub(crate) fn new(generation: Generation, global: ControlGlobal) -> Staging {
-        Staging { generation, global, peers: Vec::new(), whole: false }
+        Staging { generation, global, peers: Vec::new(), ranges: Vec::new(), whole: false }
     }
 
     /// Takes more peers; says no where the configuration is whole already or has more peers than ids.
     pub(crate) fn add(&mut self, peers: Vec<ControlPeer>) -> bool {
         self.peers.extend(peers);
         !self.whole && self.peers.len() <= usize::from(u16::MAX) + 1
+    }
+
+    /// Takes more ranges; says no where the configuration is whole already or has more ranges than there can be.
+    pub(crate) fn add_ranges(&mut self, ranges: Vec<ControlRange>) -> bool {
+        self.ranges.extend(ranges);
+        !self.whole && self.ranges.len() <= usize::from(u16::MAX)
+    }
+
+    /// Dynamic peers have come meanwhile.
+    pub(crate) fn peers_came(&mut self, peers: &[ControlPeer]) {
+        self.peers.extend_from_slice(peers);
+    }
+
+    /// Dynamic peers are gone meanwhile.
+    pub(crate) fn peers_went(&mut self, peers: &[PeerId]) {
+        let gone: HashSet<&PeerId> = peers.iter().collect();
+        self.peers.retain(|p| !gone.contains(&p.id));
     }
 
     /// Marks it whole.
@@ -71,7 +110,7 @@ impl Staging {
         let mut addresses = before.map(|v| v.addresses.clone()).unwrap_or_default();
         addresses.extend(self.peers.iter().map(|p| (p.id, p.address)));
         let peers = self.peers.into_iter().map(|p| (p.address, p)).collect();
-        View { global: self.global, peers, addresses }
+        View { global: self.global, peers, ranges: self.ranges, addresses }
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) const ROOT: &[Key] = &[
     now("global"),
     now("neighbors"),
     now("peer_groups"),
-    later("dynamic_neighbors"),
+    now("dynamic_neighbors"),
     now("policy"),
     later("rpki"),
     later("bmp"),
@@ -95,7 +95,7 @@ pub(super) const GLOBAL: &[Key] = &[
     now("router_id"),
     now("listen_port"),
     now("listen_addresses"),
-    later("dynamic_neighbor_limit"),
+    now("dynamic_neighbor_limit"),
     now("runtime_state_dir"),
     now("cluster_id"),
     now("user"),
@@ -197,7 +197,7 @@ pub(super) const ADD_PATH: &[Key] = &[now("receive"), now("send"), now("send_max
 
 /// `[[dynamic_neighbors]]`.
 pub(super) const DYNAMIC_NEIGHBOR: &[Key] =
-    &[later("prefix"), later("peer_group"), later("remote_asn"), later("description")];
+    &[now("prefix"), now("peer_group"), now("remote_asn"), now("description")];
 
 /// `[policy]`.
 pub(super) const POLICY: &[Key] = &[

@@ -117,7 +117,7 @@ fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<(Config, Vec<Case>)>
     let groups = peers::groups(r, root, &names);
     let asn = global.as_ref().map(|g| g.asn);
     let neighbors = peers::neighbors(r, root, &groups, &names, asn);
-    let dynamic_neighbors = peers::dynamic(r, root, &groups);
+    let dynamic_neighbors = peers::dynamic(r, root, &groups, asn);
     policy.definitions.inline = std::mem::take(&mut r.inline_policies);
     let cases = policies::read_cases(r, root, &names, &neighbors, asn);
     let rpki = exporters::rpki(r, root);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bgp::{Family, FamilySet, RemovePrivateAs};
-use ipc::config::PeerRole;
+use ipc::config::{PeerKind, PeerRole};
 use ipnet::IpNet;
 
 use super::keys;
@@ -59,11 +59,58 @@ pub(super) fn neighbors<'s>(
             }
         }
         let (Some(address), Some(remote_asn), Some(asn)) = (address, remote_asn, asn) else { continue };
-        check_together(r, &own, &address, remote_asn.value, asn);
+        check_together(r, &own, &Subject::neighbor(&address), remote_asn.value, asn);
         let group = group.map(|(name, _)| name.to_owned());
         neighbors.push(complete(own, address.value, remote_asn.value, asn, group));
     }
     neighbors
+}
+
+/// The rules between settings of a range. Gives what its peers have to be where they may be of any AS.
+fn check_range(
+    r: &mut Reader<'_>,
+    s: &Settings,
+    prefix: &At<IpNet>,
+    remote_asn: u32,
+    asn: u32,
+) -> Option<PeerKind> {
+    let about = Subject::range(prefix);
+    if remote_asn != 0 {
+        check_together(r, s, &about, remote_asn, asn);
+        return None;
+    }
+    let on = |b: &Option<At<bool>>| b.as_ref().is_some_and(|b| b.value);
+    let external = on(&s.route_server_client) || s.remove_private_as.is_some() || s.role.is_some();
+    let internal = s.route_reflector_client.as_ref().filter(|b| b.value);
+    if let Some(client) = internal.filter(|_| external) {
+        let rule = "is for iBGP neighbors only, and other settings of the range are for eBGP neighbors only";
+        only(r, "route_reflector_client", Some(client.span.clone()), rule, &about);
+    }
+    check_settings(r, s, &about);
+    match (external, internal) {
+        (true, _) => Some(PeerKind::External),
+        (false, Some(_)) => Some(PeerKind::Internal),
+        (false, None) => None,
+    }
+}
+
+/// What the rules between settings are about: a neighbor, or a range of them.
+struct Subject {
+    name: String,
+    span: Range<usize>,
+    ipv4: bool,
+}
+
+impl Subject {
+    fn neighbor(address: &At<IpAddr>) -> Subject {
+        let (name, span) = (format!("the neighbor {}", address.value), address.span.clone());
+        Subject { name, span, ipv4: address.value.is_ipv4() }
+    }
+
+    fn range(prefix: &At<IpNet>) -> Subject {
+        let (name, span) = (format!("the neighbors of {}", prefix.value), prefix.span.clone());
+        Subject { name, span, ipv4: prefix.value.addr().is_ipv4() }
+    }
 }
 
 fn address<'s>(r: &mut Reader<'s>, t: &Table<'s>) -> Option<At<IpAddr>> {
@@ -93,82 +140,79 @@ fn peer_group<'g, 's>(
 }
 
 /// The rules between settings, once it is known which ones hold for a neighbor.
-fn check_together(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>, remote_asn: u32, asn: u32) {
+fn check_together(r: &mut Reader<'_>, s: &Settings, about: &Subject, remote_asn: u32, asn: u32) {
     let external = remote_asn != s.local_asn.as_ref().map_or(asn, |a| a.value);
     let on = |b: &Option<At<bool>>| b.as_ref().filter(|b| b.value).map(|b| b.span.clone());
     if !external {
-        only(r, "route_server_client", on(&s.route_server_client), "is for eBGP neighbors only", address);
+        only(r, "route_server_client", on(&s.route_server_client), "is for eBGP neighbors only", about);
         let span = s.remove_private_as.as_ref().map(|p: &At<RemovePrivateAs>| p.span.clone());
-        only(r, "remove_private_as", span, "is for eBGP neighbors only", address);
+        only(r, "remove_private_as", span, "is for eBGP neighbors only", about);
         let span = s.role.as_ref().map(|role| role.span.clone());
-        only(r, "role", span, "is for eBGP neighbors only", address);
+        only(r, "role", span, "is for eBGP neighbors only", about);
     } else {
-        only(
-            r,
-            "route_reflector_client",
-            on(&s.route_reflector_client),
-            "is for iBGP neighbors only",
-            address,
-        );
+        only(r, "route_reflector_client", on(&s.route_reflector_client), "is for iBGP neighbors only", about);
     }
-    let other = s.local_address.as_ref().filter(|l| l.value.is_ipv4() != address.value.is_ipv4());
+    check_settings(r, s, about);
+}
+
+/// Those that hold for all kinds of neighbors.
+fn check_settings(r: &mut Reader<'_>, s: &Settings, about: &Subject) {
+    let on = |b: &Option<At<bool>>| b.as_ref().filter(|b| b.value).map(|b| b.span.clone());
+    let other = s.local_address.as_ref().filter(|l| l.value.is_ipv4() != about.ipv4);
     let span = other.map(|l| l.span.clone());
-    only(r, "local_address", span, "must be of the address family of the neighbor", address);
-    check_timers(r, s, address);
-    check_limit(r, s, address);
+    only(r, "local_address", span, "must be of the address family of the neighbor", about);
+    check_timers(r, s, about);
+    check_limit(r, s, about);
     if on(&s.route_server_client).is_some() && s.remove_private_as.is_some() {
         // RFC 7947 §2.2.2.1.
         r.warnings.push(format!(
-            "remove_private_as has no effect on the neighbor {}: a route server client is sent paths as they came",
-            address.value
+            "remove_private_as has no effect on {}: a route server client is sent paths as they came",
+            about.name
         ));
     }
     let off = s.graceful_restart.as_ref().is_some_and(|g| !g.value);
     if off && s.llgr_stale_time.as_ref().is_some_and(|t| t.value > 0) {
         // RFC 9494 §4.1: the one capability means nothing without the other.
-        r.warnings.push(format!(
-            "llgr_stale_time has no effect on the neighbor {}: graceful_restart is off",
-            address.value
-        ));
+        r.warnings.push(format!("llgr_stale_time has no effect on {}: graceful_restart is off", about.name));
     }
     let strict = on(&s.role_strict).filter(|_| s.role.is_none());
-    only(r, "role_strict", strict, "needs a role", address);
+    only(r, "role_strict", strict, "needs a role", about);
 }
 
-fn check_timers(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>) {
+fn check_timers(r: &mut Reader<'_>, s: &Settings, about: &Subject) {
     let hold_time = s.hold_time.as_ref().map_or(Neighbor::HOLD_TIME, |h| h.value);
     let long = s.keepalive.as_ref().filter(|k| hold_time != 0 && k.value >= hold_time);
-    only(r, "keepalive", long.map(|k| k.span.clone()), "must be less than hold_time", address);
+    only(r, "keepalive", long.map(|k| k.span.clone()), "must be less than hold_time", about);
     let short = s.send_hold_time.as_ref().filter(|t| t.value != 0 && t.value <= hold_time);
     let rule = "must be 0 or greater than hold_time";
-    only(r, "send_hold_time", short.map(|t| t.span.clone()), rule, address);
+    only(r, "send_hold_time", short.map(|t| t.span.clone()), rule, about);
     let many = s.add_path_send.as_ref().is_some_and(|on| on.value);
     let interval = s.advertisement_interval.as_ref().filter(|i| many && i.value > 0);
     let rule = "cannot be combined with add_path.send";
-    only(r, "advertisement_interval", interval.map(|i| i.span.clone()), rule, address);
+    only(r, "advertisement_interval", interval.map(|i| i.span.clone()), rule, about);
 }
 
-fn check_limit(r: &mut Reader<'_>, s: &Settings, address: &At<IpAddr>) {
+fn check_limit(r: &mut Reader<'_>, s: &Settings, about: &Subject) {
     let restart = s.max_prefixes_action.as_ref().filter(|a| a.value == OverLimit::Restart);
     match (restart, &s.max_prefixes_restart_minutes) {
         (Some(action), None) => {
             let span = Some(action.span.clone());
-            only(r, "max_prefixes_action", span, "needs max_prefixes_restart_minutes", address);
+            only(r, "max_prefixes_action", span, "needs max_prefixes_restart_minutes", about);
         }
         (None, Some(minutes)) => {
             let span = Some(minutes.span.clone());
             let rule = "needs max_prefixes_action = \"restart\"";
-            only(r, "max_prefixes_restart_minutes", span, rule, address);
+            only(r, "max_prefixes_restart_minutes", span, rule, about);
         }
         _ => {}
     }
 }
 
-/// Notes the setting at `span`, if there is one: it breaks a rule at the neighbor with this address, which
-/// may have inherited it.
-fn only(r: &mut Reader<'_>, key: &str, span: Option<Range<usize>>, rule: &str, address: &At<IpAddr>) {
+/// Notes the setting at `span`, if there is one: it breaks a rule at the neighbor that this is about, which may have
+/// inherited it.
+fn only(r: &mut Reader<'_>, key: &str, span: Option<Range<usize>>, rule: &str, about: &Subject) {
     let Some(span) = span else { return };
-    let note = (format!("for the neighbor {}", address.value), address.span.clone());
+    let note = (format!("for {}", about.name), about.span.clone());
     r.invalid(key, span, rule).note = Some(note);
 }
 
@@ -244,8 +288,13 @@ fn default_families(address: IpAddr) -> FamilySet {
     if address.is_ipv6() { families.with(Family::Ipv6Unicast) } else { families }
 }
 
-/// Reads `[[dynamic_neighbors]]`.
-pub(super) fn dynamic<'s>(r: &mut Reader<'s>, root: &Table<'s>, groups: &Groups<'s>) -> Vec<DynamicNeighbor> {
+/// Reads `[[dynamic_neighbors]]`; `asn` is ours, if it is known.
+pub(super) fn dynamic<'s>(
+    r: &mut Reader<'s>,
+    root: &Table<'s>,
+    groups: &Groups<'s>,
+    asn: Option<u32>,
+) -> Vec<DynamicNeighbor> {
     let mut seen: HashMap<IpNet, Range<usize>> = HashMap::new();
     let mut ranges = Vec::new();
     for t in r.tables(root, "dynamic_neighbors", "[[dynamic_neighbors]]") {
@@ -261,13 +310,22 @@ pub(super) fn dynamic<'s>(r: &mut Reader<'s>, root: &Table<'s>, groups: &Groups<
         let group = peer_group(r, &t, groups);
         let remote_asn = r.number(&t, "remote_asn");
         let description = r.string(&t, "description");
-        let (Some(prefix), Some((group, _))) = (prefix, group) else { continue };
-        ranges.push(DynamicNeighbor {
-            prefix: prefix.value.trunc(),
-            peer_group: group.to_owned(),
-            remote_asn: remote_asn.map_or(0, |n| n.value),
-            description: description.map(|d| d.value.to_owned()),
-        });
+        let (Some(prefix), Some((group, settings)), Some(asn)) = (prefix, group, asn) else { continue };
+        let remote_asn = remote_asn.map_or(0, |n| n.value);
+        let mut settings = settings.clone();
+        // They come to us, from wherever they like.
+        (settings.passive, settings.local_address, settings.port) = (None, None, None);
+        let at = At { value: prefix.value.trunc(), span: prefix.span };
+        let only = check_range(r, &settings, &at, remote_asn, asn);
+        if let Some(description) = &description {
+            let (value, span) = (description.value.to_owned(), description.span.clone());
+            settings.description = Some(At { value, span });
+        }
+        let (prefix, peer_group) = (at.value, group.to_owned());
+        let template = complete(settings, prefix.addr(), remote_asn, asn, Some(group.to_owned()));
+        let template = Neighbor { passive: true, ..template };
+        let description = description.map(|d| d.value.to_owned());
+        ranges.push(DynamicNeighbor { prefix, peer_group, remote_asn, description, template, only });
     }
     ranges
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use bgp::{FamilySet, RemovePrivateAs};
-use ipc::config::{Access, AllowedPeers, PeerRole};
+use ipc::config::{Access, AllowedPeers, PeerKind, PeerRole};
 use ipnet::IpNet;
 use policy::{Assignment, Definitions};
 
@@ -313,7 +313,7 @@ pub(crate) struct AddPath {
 }
 
 /// One of `[[dynamic_neighbors]]`: peers that need not be listed one by one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DynamicNeighbor {
     /// Where they connect from.
     pub prefix: IpNet,
@@ -323,6 +323,10 @@ pub(crate) struct DynamicNeighbor {
     pub remote_asn: u32,
     /// Description.
     pub description: Option<String>,
+    /// What each of them is, but for its address, which is that of the range here, and its AS number, where that is 0.
+    pub template: Neighbor,
+    /// What they have to be for these settings to make sense, where they may be of any AS.
+    pub only: Option<PeerKind>,
 }
 
 /// `[rpki]`.

@@ -11,6 +11,9 @@ mod neighbor;
 mod object;
 #[cfg(test)]
 mod object_tests;
+mod range;
+#[cfg(test)]
+mod range_tests;
 mod references;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,8 @@ pub(crate) fn apply(text: &[u8], config: &Config, edit: &Edit) -> Result<String,
     match edit {
         Edit::AddNeighbor(new) => neighbor::add(&mut document, config, new)?,
         Edit::DeleteNeighbor { address } => neighbor::delete(&mut document, *address)?,
+        Edit::AddRange(new) => range::add(&mut document, config, new)?,
+        Edit::DeleteRange { prefix } => range::delete(&mut document, *prefix)?,
         Edit::SetChain { neighbor, way, policies } => chain::set(&mut document, *neighbor, *way, policies)?,
         Edit::SetObject { kind, name, object, knows_all } => {
             object::set(&mut document, *kind, name, object, *knows_all)?;
@@ -99,8 +104,9 @@ pub(crate) fn check(path: &Path, text: &str, edit: &Edit) -> Result<Loaded, Edit
 /// Whether it takes something away, and can't have a wrong value itself.
 fn removes(edit: &Edit) -> bool {
     match edit {
-        Edit::DeleteNeighbor { .. } | Edit::DeleteObject { .. } => true,
+        Edit::DeleteNeighbor { .. } | Edit::DeleteRange { .. } | Edit::DeleteObject { .. } => true,
         Edit::AddNeighbor(_)
+        | Edit::AddRange(_)
         | Edit::SetChain { .. }
         | Edit::SetObject { .. }
         | Edit::SetNeighborGroup { .. } => false,

@@ -23,6 +23,13 @@ pub(super) struct Edits {
     waiting: VecDeque<(QueryId, Edit)>,
 }
 
+impl Edits {
+    /// Whether there is a change to be made.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
 impl Daemon {
     /// Takes what control sends of a change.
     pub(super) fn on_edit(&mut self, part: EditPart) -> Outcome {

@@ -36,6 +36,13 @@ pub(super) struct Files {
     trial: Option<Trial>,
 }
 
+impl Files {
+    /// Whether there is a request to be dealt with.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
 /// A configuration that is in force until it is confirmed, or its time is over.
 #[derive(Debug)]
 struct Trial {

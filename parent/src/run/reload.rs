@@ -55,10 +55,16 @@ impl Daemon {
                 return;
             }
         }
-        if !self.supervisor.is_reloading() {
+        if !self.supervisor.is_reloading() && !self.supervisor.is_adding() {
             self.refuse_edits();
             self.refuse_files();
         }
+    }
+
+    /// Lets dynamic neighbors come and go, unless another configuration is about to come.
+    pub(super) fn dynamic_goes_on(&mut self) {
+        let wait = self.reload_wanted || self.edits.are_waiting() || self.files.are_waiting();
+        self.supervisor.dynamic_goes_on(wait);
     }
 
     fn begin_reload(&mut self) {
@@ -113,7 +119,7 @@ impl Daemon {
             return Ok(());
         }
         let refused = |error: String| NotInForce::Refused(error);
-        let next = self.supervisor.plan.next(&reload.config, &reload.changes);
+        let next = self.supervisor.plan.next(&self.config, &reload.config, &reload.changes);
         let plan = next.map_err(|e| refused(e.to_string()))?;
         let peers = sockets::peers(&reload.config);
         self.supervisor.begin_reload(plan, peers, at_once).map_err(|e| refused(e.to_string()))?;
@@ -168,6 +174,15 @@ impl Daemon {
 }
 
 fn log(changes: &Changes, asked_by: AskedBy) {
+    let ranges = &changes.dynamic_neighbors;
+    for changed in &ranges.changed {
+        let reset = changed.cost == Cost::Reset;
+        let (prefix, keys) = (changed.prefix, changed.keys.join(" "));
+        tracing::info!(%prefix, keys, reset, "range of dynamic neighbors changed");
+    }
+    for (prefixes, what) in [(&ranges.added, "added"), (&ranges.removed, "removed")] {
+        prefixes.iter().for_each(|prefix| tracing::info!(%prefix, "range of dynamic neighbors {what}"));
+    }
     for changed in &changes.changed {
         let reset = changed.cost == Cost::Reset;
         let (peer_addr, keys) = (changed.address, changed.keys.join(" "));

@@ -3,8 +3,6 @@
 //! What can fail comes first: each engine checks what it is told, and the listeners get their keys. An engine that ends
 //! before that is done takes the reload with it; one that ends later is started again with what is in force by then.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use ipc::parent_control::ParentToControl;
@@ -16,7 +14,7 @@ use super::{Outcome, Supervisor, tell, tell_all};
 use crate::edit::{FileError, Replacement};
 use crate::engine::{ANSWER_WITHIN, Phase};
 use crate::plan::{Internal, Plan};
-use crate::sockets::Peer;
+use crate::sockets::Peers;
 
 const ALL: [Role; 3] = [Role::Rde, Role::Control, Role::Session];
 
@@ -24,7 +22,7 @@ const ALL: [Role; 3] = [Role::Rde, Role::Control, Role::Session];
 #[derive(Debug)]
 pub(super) struct Pending {
     plan: Plan,
-    peers: HashMap<IpAddr, Peer>,
+    peers: Peers,
     /// What the configuration file becomes, where it is not the file that was read.
     file: Option<Replacement>,
     /// Who has not answered.
@@ -49,7 +47,7 @@ impl Supervisor {
     /// Whether all engines run, and nothing is on its way to them.
     pub(crate) fn may_reload(&self) -> bool {
         let all_run = ALL.iter().all(|role| self.phase(*role) == Some(Phase::Running));
-        all_run && self.pending.is_none() && !self.reloading && !self.stopping
+        all_run && self.pending.is_none() && !self.reloading && !self.stopping && !self.is_adding()
     }
 
     /// Whether another configuration is on its way.
@@ -65,7 +63,7 @@ impl Supervisor {
     pub(crate) fn begin_reload(
         &mut self,
         plan: Plan,
-        peers: HashMap<IpAddr, Peer>,
+        peers: Peers,
         file: Option<Replacement>,
     ) -> Result<(), LinkError> {
         let (session, rde, control) = (plan.for_session()?, plan.for_rde()?, plan.for_control()?);
@@ -128,6 +126,7 @@ impl Supervisor {
             return Outcome::Fine;
         }
         self.retired = self.plan.not_in(&pending.plan);
+        self.ranges_change(self.plan.ranges());
         self.plan = pending.plan;
         self.reloading = true;
         for role in ALL {
@@ -137,11 +136,7 @@ impl Supervisor {
     }
 
     /// The last steps that can fail. What is done is undone then.
-    fn change_files_and_keys(
-        &mut self,
-        peers: HashMap<IpAddr, Peer>,
-        file: Option<Replacement>,
-    ) -> Result<(), NotInForce> {
+    fn change_files_and_keys(&mut self, peers: Peers, file: Option<Replacement>) -> Result<(), NotInForce> {
         let before = self.sockets.change(peers).map_err(|error| NotInForce::Refused(error.to_string()))?;
         let published = file.map_or(Ok(()), Replacement::publish);
         if published.is_err()

@@ -40,5 +40,5 @@ pub use peer::{Context, Peer};
 pub use prepared::Prepared;
 pub use route::{AspaState, Route, RouteBuf, RouteType, RpkiState};
 pub use sets::{AsSet, CommunityTest, PrefixSet};
-pub use staging::{Assignee, Staged};
+pub use staging::{Assignee, RangeAssignee, Staged};
 pub use testing::{Coverage, Expected, Mismatch, StatementCoverage, TestResult, run_test};

@@ -11,6 +11,21 @@ pub struct Staged {
     pub definitions: Definitions,
     /// Peers that have some.
     pub peers: Vec<Assignee>,
+    /// Ranges whose peers have some.
+    pub ranges: Vec<RangeAssignee>,
+}
+
+/// A range of dynamic peers with policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeAssignee {
+    /// The range's name between the processes.
+    pub range: u16,
+    /// The peer group of its peers.
+    pub peer_group: Option<String>,
+    /// For routes that they send.
+    pub import: Assigned,
+    /// For routes that they are sent.
+    pub export: Assigned,
 }
 
 /// A peer with policies.

@@ -3,6 +3,7 @@
 
 mod add_path;
 mod drain;
+mod dynamic;
 mod errors;
 mod limits;
 mod long_lived;
@@ -458,6 +459,7 @@ async fn routes_are_counted_and_injected_ones_withdrawn() {
         adj_rib_in: [703, 1, 0, 0],
         adj_rib_out: [701, 1, 0, 0],
         attribute_sets,
+        restarts_expired: 0,
     };
     let of_one = PeerCounters {
         peer: ONE,

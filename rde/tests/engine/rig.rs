@@ -36,7 +36,7 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 pub(crate) struct Rig {
     parent_tx: Sender<ParentToRde>,
-    parent_rx: Receiver<RdeToParent>,
+    pub(crate) parent_rx: Receiver<RdeToParent>,
     bulk_tx: Sender<SessionToRdeBulk>,
     bulk_rx: Receiver<RdeToSessionBulk>,
     pub(crate) control: Link<SessionToRde, RdeToSession>,
@@ -68,6 +68,7 @@ pub(crate) fn peer(n: u8) -> RdePeer {
     RdePeer {
         id: PeerId(n.into()),
         address: Ipv4Addr::new(192, 0, 2, n).into(),
+        range: None,
         remote_asn: asn(n),
         local_asn: OUR_AS,
         families: families(),
@@ -125,6 +126,7 @@ pub(crate) fn up(source: Source) -> SessionToRdeBulk {
 pub(crate) fn up_with(source: Source, change: impl FnOnce(&mut Negotiated)) -> SessionToRdeBulk {
     let n = u8::try_from(source.peer.0).unwrap();
     let mut negotiated = Negotiated {
+        remote_asn: asn(n),
         families: families(),
         four_octet_as: true,
         route_refresh: true,

@@ -34,4 +34,4 @@ pub use negotiate::Session;
 pub use peer::{Peer, State};
 pub use reason::Reason;
 pub use restart::{LongLived, Restart};
-pub use settings::{AddPath, HoldTime, SendHold, Settings};
+pub use settings::{AddPath, HoldTime, Kind, SendHold, Settings};

@@ -7,11 +7,13 @@ use bgp::open::{Open, VERSION};
 use bgp::{Afi, Asn, BgpRole, Family, FamilySet, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, RouterId, Safi};
 
 use crate::restart::{self, Restart};
-use crate::settings::{HoldTime, Settings};
+use crate::settings::{HoldTime, Kind, Settings};
 
 /// What a session runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    /// The peer's AS number.
+    pub remote_asn: Asn,
     /// The smaller of the proposed hold times.
     pub hold_time: HoldTime,
     /// Families that both sides announced; never empty.
@@ -106,6 +108,8 @@ pub fn our_open(settings: &Settings, restarted: bool) -> Open {
 pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
     let open = Open::decode(body)
         .map_err(|notification| Refusal { notification, detail: "the OPEN is malformed".to_owned() })?;
+    check_asn(settings, open.asn())?;
+    let settings = &settings.towards(open.asn());
     check_identity(settings, &open)?;
     check_role(settings, &open)?;
     let hold_time = HoldTime::new(open.hold_time)
@@ -125,6 +129,7 @@ pub fn negotiate(settings: &Settings, body: &[u8]) -> Result<Session, Refusal> {
         false => FamilySet::EMPTY,
     };
     Ok(Session {
+        remote_asn: open.asn(),
         hold_time: settings.hold_time.negotiate(hold_time),
         families,
         add_path_receive: add_path(settings.add_path.receive, AddPathMode::sends),
@@ -152,13 +157,28 @@ fn restarts(open: &Open) -> bool {
     open.capabilities.iter().any(|c| matches!(c, Capability::GracefulRestart { .. }))
 }
 
-/// AS and identifier (RFC 4271 §6.2, RFC 6286 §2.2).
-fn check_identity(settings: &Settings, open: &Open) -> Result<(), Refusal> {
-    let asn = open.asn();
-    if asn != settings.remote_asn || asn == Asn(0) {
-        let detail = format!("the peer's AS is {asn}, expected {}", settings.remote_asn);
-        return Err(refuse(open_error::BAD_PEER_AS, detail));
+/// The peer's AS number (RFC 4271 §6.2). What kind of peer one of any AS is, follows from it.
+fn check_asn(settings: &Settings, asn: Asn) -> Result<(), Refusal> {
+    if settings.accepts(asn) {
+        return Ok(());
     }
+    let detail = match settings.only {
+        _ if settings.remote_asn != Asn(0) => {
+            format!("the peer's AS is {asn}, expected {}", settings.remote_asn)
+        }
+        Some(Kind::External) if asn == settings.local_asn => {
+            format!("the peer's AS is {asn}, our own, and its range has settings for eBGP alone")
+        }
+        Some(Kind::Internal) if asn != Asn(0) => {
+            format!("the peer's AS is {asn}, not our own, and its range has settings for iBGP alone")
+        }
+        _ => format!("the peer's AS is {asn}"),
+    };
+    Err(refuse(open_error::BAD_PEER_AS, detail))
+}
+
+/// The identifier (RFC 6286 §2.2).
+fn check_identity(settings: &Settings, open: &Open) -> Result<(), Refusal> {
     if open.router_id.to_u32() == 0 || (settings.is_internal() && open.router_id == settings.router_id) {
         let detail = format!("the peer's identifier is {}", open.router_id);
         return Err(refuse(open_error::BAD_BGP_IDENTIFIER, detail));

@@ -230,7 +230,8 @@ impl Peer {
     }
 
     fn configure(&mut self, now: Instant, settings: Settings, out: &mut Vec<Output>) {
-        let reset = self.settings.needs_reset(&settings);
+        let asn = self.connections.iter().find_map(Connection::session).map(|s| s.remote_asn);
+        let reset = self.settings.needs_reset(&settings, asn);
         let passive = (self.settings.passive, settings.passive);
         self.settings = settings;
         if reset {
@@ -375,7 +376,7 @@ impl Peer {
     fn is_preferred(&self, connection: &Connection) -> bool {
         let Some(session) = connection.session() else { return false };
         let by_id = self.settings.router_id.to_u32().cmp(&session.router_id.to_u32());
-        let by_as = self.settings.local_asn.cmp(&self.settings.remote_asn);
+        let by_as = self.settings.local_asn.cmp(&session.remote_asn);
         let we_win = by_id.then(by_as) == Ordering::Greater;
         connection.ours == we_win
     }

@@ -91,6 +91,15 @@ impl AddPath {
     }
 }
 
+/// What a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Of our own AS.
+    Internal,
+    /// Of another one.
+    External,
+}
+
 /// The configuration of one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -98,8 +107,10 @@ pub struct Settings {
     pub local_asn: Asn,
     /// Our BGP identifier.
     pub router_id: RouterId,
-    /// The AS number that the peer's OPEN must carry.
+    /// The AS number that the peer's OPEN must carry; 0 = any that `only` allows.
     pub remote_asn: Asn,
+    /// What a peer of any AS has to be.
+    pub only: Option<Kind>,
     /// The hold time to propose.
     pub hold_time: HoldTime,
     /// Time between KEEPALIVEs, where a third of the agreed hold time is not wanted or is more.
@@ -132,6 +143,23 @@ impl Settings {
         self.local_asn == self.remote_asn
     }
 
+    /// Whether a peer with this AS number may have a session.
+    pub fn accepts(&self, asn: Asn) -> bool {
+        let internal = self.local_asn == asn;
+        let fits = match self.only {
+            _ if self.remote_asn != Asn(0) => asn == self.remote_asn,
+            None => true,
+            Some(Kind::Internal) => internal,
+            Some(Kind::External) => !internal,
+        };
+        fits && asn != Asn(0)
+    }
+
+    /// The settings as they are for a peer with this AS number.
+    pub(crate) fn towards(&self, asn: Asn) -> Settings {
+        Settings { remote_asn: asn, ..self.clone() }
+    }
+
     /// The time between KEEPALIVEs, where this hold time was agreed on: not more than a third of it (RFC 4271 §4.4),
     /// whatever the peer's made of ours. `None` where there are none.
     pub fn keepalive_interval(&self, agreed: HoldTime) -> Option<Duration> {
@@ -140,14 +168,19 @@ impl Settings {
     }
 
     /// Whether a session that was opened with `self` is another one with `new`: something differs that the
-    /// OPEN carries or checks, or prefixes are to be counted that were not.
-    pub fn needs_reset(&self, new: &Settings) -> bool {
+    /// OPEN carries or checks, or prefixes are to be counted that were not. `peer`: the AS number of its OPEN, if there
+    /// was one.
+    pub fn needs_reset(&self, new: &Settings, peer: Option<Asn>) -> bool {
         let opened = |s: &Settings| {
             let restart = (s.restart_time, s.llgr_stale_time);
             let extensions = (s.add_path, restart, s.role, s.role_strict);
-            (s.local_asn, s.router_id, s.remote_asn, s.hold_time, s.families, extensions)
+            (s.local_asn, s.router_id, s.hold_time, s.families, extensions)
         };
-        opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
+        let other_peer = match peer {
+            Some(asn) => !new.accepts(asn),
+            None => (self.remote_asn, self.only) != (new.remote_asn, new.only),
+        };
+        other_peer || opened(self) != opened(new) || self.prefix_limits.begin_in(&new.prefix_limits)
     }
 }
 
@@ -158,6 +191,7 @@ impl Default for Settings {
             local_asn: Asn(64512),
             router_id: RouterId(Ipv4Addr::new(192, 0, 2, 1)),
             remote_asn: Asn(64513),
+            only: None,
             hold_time: HoldTime(90),
             keepalive: None,
             send_hold: SendHold::Standard,

@@ -513,7 +513,7 @@ fn rfc9234_4_2_a_peer_without_a_role_is_refused_in_strict_mode_only() {
     for (ours, _) in ROLES {
         let lenient = Settings { role: Some(ours), ..settings() };
         let strict = Settings { role_strict: true, ..lenient.clone() };
-        assert!(lenient.needs_reset(&strict), "a session that it would refuse must not stay");
+        assert!(lenient.needs_reset(&strict, None), "a session that it would refuse must not stay");
         expect_refused(accepted(strict, now), now, OPEN, &plain, (2, 11, &[]));
         let mut peer = accepted(lenient, now);
         receive(&mut peer, now, 0, OPEN, &plain);

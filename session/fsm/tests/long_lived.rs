@@ -50,7 +50,7 @@ fn rfc9494_3_1_the_capability_names_all_families_with_the_time_and_their_forward
     assert_eq!(capability(&Settings { restart_time: None, ..ours() }), None);
     assert_eq!(capability(&Settings { llgr_stale_time: 0, ..ours() }), None);
     // It is in the OPEN: another one needs another session.
-    assert!(ours().needs_reset(&Settings { llgr_stale_time: 60, ..ours() }));
+    assert!(ours().needs_reset(&Settings { llgr_stale_time: 60, ..ours() }, None));
 }
 
 #[test]

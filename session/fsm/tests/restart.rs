@@ -63,7 +63,7 @@ fn rfc4724_3_the_capability_names_all_families_with_their_forwarding_state() {
     assert_eq!(capability(&ours()), Some(expected));
     assert_eq!(capability(&Settings { restart_time: None, ..ours() }), None);
     // It is in the OPEN: another one needs another session.
-    assert!(ours().needs_reset(&Settings { restart_time: None, ..ours() }));
+    assert!(ours().needs_reset(&Settings { restart_time: None, ..ours() }, None));
 }
 
 #[test]

@@ -23,7 +23,13 @@ impl Peer {
         self.poll_reads(state, cx);
         self.poll_timers(state, cx);
         self.poll_writes(state, cx);
-        if state.removed && state.conns.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if state.removed && state.conns.is_empty() {
+            let [received, sent] = self.engine.gone.get();
+            let (all, more) = (&self.engine.gone, &state.stats);
+            all.set([received + more.received.update, sent + more.sent.update]);
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     fn poll_connecting(&self, state: &mut State, cx: &mut Context<'_>) {

@@ -1,6 +1,7 @@
 //! The session engine as a process, with the test as its parent, its rde and its peers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools fail loudly")]
 
+mod dynamic;
 mod groups;
 mod limits;
 mod restart;

@@ -10,7 +10,7 @@ use ipc::session_rde::{DownReason, GracefulRestart, SessionToRdeBulk, Source};
 
 use crate::rig::*;
 
-fn capability(notification: bool, restart_time: u16) -> Capability {
+pub(crate) fn capability(notification: bool, restart_time: u16) -> Capability {
     let (afi, safi) = (Family::Ipv4Unicast.afi(), Family::Ipv4Unicast.safi());
     let families = vec![GracefulFamily { afi, safi, forwarding: true }];
     Capability::GracefulRestart { restarting: false, notification, restart_time, families }
@@ -34,7 +34,7 @@ async fn session(rig: &mut Rig, notification: bool) -> (Speaks, Source, Option<G
     (one, source, negotiated.graceful)
 }
 
-async fn reason(rig: &mut Rig, of: Source) -> DownReason {
+pub(crate) async fn reason(rig: &mut Rig, of: Source) -> DownReason {
     match rig.for_rde().await.0 {
         SessionToRdeBulk::PeerDown { source, reason } if source == of => reason,
         other => panic!("{other:?}"),

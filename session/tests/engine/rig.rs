@@ -59,6 +59,8 @@ pub(crate) fn peer(n: u8) -> SessionPeer {
         id: PeerId(n.into()),
         address: address(n),
         remote_asn: 65000 + u32::from(n),
+        only: None,
+        dynamic: false,
         local_asn: 64512,
         hold_time: 90,
         keepalive: None,
@@ -149,10 +151,23 @@ impl Rig {
     }
 
     pub(crate) async fn configure(&mut self, generation: u64, peers: Vec<SessionPeer>) {
+        self.configure_with(generation, peers, Vec::new()).await;
+    }
+
+    /// The same with more that is staged.
+    pub(crate) async fn configure_with(
+        &mut self,
+        generation: u64,
+        peers: Vec<SessionPeer>,
+        more: Vec<ParentToSession>,
+    ) {
         let generation = Generation(generation);
         let speaker = Speaker { asn: 64512, router_id: Ipv4Addr::new(192, 0, 2, 1) };
         self.tell(ParentToSession::StageBegin { generation, speaker }).await;
         self.tell(ParentToSession::StagePeers(peers)).await;
+        for message in more {
+            self.tell(message).await;
+        }
         self.tell(ParentToSession::StageEnd).await;
         assert_eq!(self.next_request().await, SessionToParent::Staged(generation));
         self.tell(ParentToSession::Commit(generation)).await;
@@ -295,9 +310,31 @@ impl Rig {
 
     /// The same with this TTL from the first packet on.
     pub(crate) async fn dial_with_ttl(&self, n: u8, ttl: i32) -> Speaks {
+        self.dial_as(address(n), ttl).await
+    }
+
+    /// A TCP connection from this address.
+    pub(crate) async fn dial_from(&self, address: Ipv4Addr) -> Speaks {
+        self.dial_as(address.into(), 64).await
+    }
+
+    /// The parent has been asked nothing, up to the answer to a question to the engine.
+    pub(crate) async fn nothing_asked(&mut self) {
+        self.queries.send(&ControlToSession::Traffic { id: QueryId(7) }).await.unwrap();
+        soon(self.queries.recv()).await.unwrap();
+        let more = timeout(Duration::from_millis(50), self.parent_rx.recv()).await;
+        assert!(
+            self.early.is_empty() && more.is_err(),
+            "{:?} {:?}",
+            self.early,
+            more.map(|m| m.map(|m| m.message))
+        );
+    }
+
+    async fn dial_as(&self, address: IpAddr, ttl: i32) -> Speaks {
         let socket = TcpSocket::new_v4().unwrap();
         setsockopt(&socket, sockopt::Ipv4Ttl, &ttl).unwrap();
-        socket.bind(SocketAddr::new(address(n), 0)).unwrap();
+        socket.bind(SocketAddr::new(address, 0)).unwrap();
         Speaks { stream: soon(socket.connect(self.listener)).await.unwrap() }
     }
 

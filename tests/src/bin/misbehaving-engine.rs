@@ -74,6 +74,11 @@ async fn session(channel: OwnedFd, what: &str) -> Outcome {
             serve_session(&mut link).await?;
             link.send(&connect(60_000)).await?;
         }
+        // For a dynamic neighbor whose address is in no range.
+        "outside" => {
+            serve_session(&mut link).await?;
+            link.send(&SessionToParent::WantPeer { address: [192, 0, 2, 1].into() }).await?;
+        }
         // Without ever reading an answer.
         "connect-flood" => {
             let peer = serve_session(&mut link).await?;

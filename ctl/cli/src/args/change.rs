@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::parse;
 
 /// `neighbor ADDR add`.
 #[derive(Debug, ClapArgs)]
@@ -101,6 +104,41 @@ pub(crate) struct AddNeighborArgs {
     /// Everything else: keys of the configuration file (TOML), as `peer-group set` takes them; - reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
+}
+
+/// `dynamic-neighbor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RangeArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<RangeAction>,
+}
+
+/// What to do with ranges. Without any, they are shown.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RangeAction {
+    /// Show the ranges
+    List,
+    /// Let neighbors come from a range, also in the configuration file
+    Add {
+        /// Where they connect from
+        #[arg(value_name = "PREFIX", value_parser = parse::prefix)]
+        prefix: IpNet,
+        /// Peer group that gives their settings
+        #[arg(long, value_name = "NAME")]
+        peer_group: String,
+        /// Their AS number [default: any]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        asn: Option<u32>,
+        /// What to call them
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// End the sessions of a range and remove it, also from the configuration file
+    Delete {
+        /// Which
+        #[arg(value_name = "PREFIX", value_parser = parse::prefix)]
+        prefix: IpNet,
+    },
 }
 
 /// `policy-chain`.

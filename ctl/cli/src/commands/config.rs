@@ -138,7 +138,9 @@ fn print(changes: &v1::ConfigChanges, out: &mut Out) -> Result<(), CliError> {
     if out.json {
         return Ok(out.document(&document(changes))?);
     }
-    if !changes.added.is_empty() || !changes.removed.is_empty() || !changes.changed.is_empty() {
+    let lists = [&changes.added, &changes.removed, &changes.ranges_added, &changes.ranges_removed];
+    let changed = [&changes.changed, &changes.ranges_changed];
+    if lists.iter().any(|list| !list.is_empty()) || changed.iter().any(|list| !list.is_empty()) {
         out.line("applied by reload:")?;
     }
     for address in &changes.added {
@@ -156,6 +158,21 @@ fn print(changes: &v1::ConfigChanges, out: &mut Out) -> Result<(), CliError> {
         };
         out.line(format!("  ~ neighbor {}: {} ({cost})", change.address, change.keys.join(", ")))?;
     }
+    for prefix in &changes.ranges_added {
+        out.line(format!("  + dynamic neighbors {prefix}"))?;
+    }
+    for prefix in &changes.ranges_removed {
+        out.line(format!("  - dynamic neighbors {prefix}"))?;
+    }
+    for change in &changes.ranges_changed {
+        let cost = match change.cost() {
+            ConfigCost::Nothing => "its sessions go on",
+            ConfigCost::Reevaluation => "the routes of its neighbors are evaluated again",
+            ConfigCost::Reset => "its sessions are reset",
+            ConfigCost::Unspecified => "a cost that this rustbgpctl does not know",
+        };
+        out.line(format!("  ~ dynamic neighbors {}: {} ({cost})", change.address, change.keys.join(", ")))?;
+    }
     for (title, keys) in [
         ("needs a restart", &changes.restart),
         ("informational, without effect in this version", &changes.informational),
@@ -172,19 +189,27 @@ fn print(changes: &v1::ConfigChanges, out: &mut Out) -> Result<(), CliError> {
 }
 
 fn document(changes: &v1::ConfigChanges) -> serde_json::Value {
-    let changed = changes.changed.iter().map(|c| {
-        let cost = match c.cost() {
-            ConfigCost::Nothing => "nothing",
-            ConfigCost::Reevaluation => "reevaluation",
-            ConfigCost::Reset => "reset",
-            ConfigCost::Unspecified => "unknown",
+    let changed = |list: &[v1::ConfigChange], named: &str| -> Vec<serde_json::Value> {
+        let one = |c: &v1::ConfigChange| {
+            let cost = match c.cost() {
+                ConfigCost::Nothing => "nothing",
+                ConfigCost::Reevaluation => "reevaluation",
+                ConfigCost::Reset => "reset",
+                ConfigCost::Unspecified => "unknown",
+            };
+            json!({ named: c.address, "keys": c.keys, "cost": cost })
         };
-        json!({ "address": c.address, "keys": c.keys, "cost": cost })
-    });
+        list.iter().map(one).collect()
+    };
     json!({
         "added": changes.added,
         "removed": changes.removed,
-        "changed": changed.collect::<Vec<_>>(),
+        "changed": changed(&changes.changed, "address"),
+        "dynamic_neighbors": {
+            "added": changes.ranges_added,
+            "removed": changes.ranges_removed,
+            "changed": changed(&changes.ranges_changed, "prefix"),
+        },
         "restart": changes.restart,
         "informational": changes.informational,
         "warnings": changes.warnings,

@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod definition;
+mod dynamic_neighbor;
 mod errors;
 mod explain;
 mod generate;
@@ -64,6 +65,7 @@ pub(crate) async fn run(args: Args, out: &mut Out) -> Result<(), CliError> {
         Command::AsSet(n) => objects::match_set(connection, Sets::Asns, n.action, out).await,
         Command::CommunitySet(n) => objects::match_set(connection, Sets::Communities, n.action, out).await,
         Command::PeerGroup(g) => objects::peer_group(connection, g.action, out).await,
+        Command::DynamicNeighbor(r) => dynamic_neighbor::run(connection, r, out).await,
         Command::PolicyChain(c) => policy_chain::run(connection, c, out).await,
         Command::Rib(r) => rib::run(connection, r, out).await,
         Command::Watch(w) => watch::run(connection, w, out).await,

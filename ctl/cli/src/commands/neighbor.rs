@@ -105,7 +105,12 @@ pub(super) fn paint(n: &NeighborState) -> Paint {
 /// The state of its session, and what there is to know about that.
 pub(super) fn state(n: &NeighborState) -> String {
     let state = text::state(n.state());
-    let notes = [(n.disabled, "disabled"), (n.over_prefix_limit, "prefix limit"), (n.draining, "draining")];
+    let notes = [
+        (n.is_dynamic, "dynamic"),
+        (n.disabled, "disabled"),
+        (n.over_prefix_limit, "prefix limit"),
+        (n.draining, "draining"),
+    ];
     let notes: Vec<&str> = notes.into_iter().filter(|(on, _)| *on).map(|(_, note)| note).collect();
     if notes.is_empty() { state.to_owned() } else { format!("{state} ({})", notes.join(", ")) }
 }

@@ -183,6 +183,16 @@ pub(crate) fn neighbor(n: &v1::NeighborState) -> Value {
     all
 }
 
+/// A range of dynamic neighbors.
+pub(crate) fn range(r: &v1::DynamicNeighborRange) -> Value {
+    json!({
+        "prefix": r.prefix,
+        "peer_group": r.peer_group,
+        "remote_asn": r.remote_asn,
+        "description": r.description,
+    })
+}
+
 /// What is configured of a neighbor, and what becomes of its session.
 fn session(n: &v1::NeighborState) -> Value {
     json!({

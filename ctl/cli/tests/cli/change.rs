@@ -1,6 +1,6 @@
 //! Commands that change the configuration.
 
-use grpc::v1::{NeighborConfig, PeerGroupDefinition};
+use grpc::v1::{DynamicNeighborRange, NeighborConfig, PeerGroupDefinition};
 
 use crate::server::{Daemon, write};
 
@@ -76,6 +76,42 @@ fn a_neighbor_is_added_with_what_was_said_and_deleted() {
 }
 
 #[test]
+fn ranges_of_dynamic_neighbors_are_listed_added_and_deleted() {
+    let daemon = Daemon::start();
+    assert_eq!(daemon.ok(&["dynamic-neighbor"]), "no ranges of dynamic neighbors are configured\n");
+    assert_eq!(
+        daemon.ok(&["dynamic-neighbor", "add", "192.0.2.0/24", "--peer-group", "ix"]),
+        "dynamic neighbors 192.0.2.0/24 (any AS) added and written to the configuration file\n"
+    );
+    let more = ["--peer-group", "ix", "--asn", "65009", "--description", "v6 members"];
+    daemon.ok(&[&["dynamic-neighbor", "add", "2001:db8::/32"][..], &more].concat());
+    let range = |prefix: &str, remote_asn, description: &str| DynamicNeighborRange {
+        prefix: prefix.into(),
+        peer_group: "ix".into(),
+        remote_asn,
+        description: description.into(),
+    };
+    assert_eq!(
+        daemon.world().ranges,
+        [range("192.0.2.0/24", 0, ""), range("2001:db8::/32", 65009, "v6 members")]
+    );
+    let table = daemon.ok(&["dynamic-neighbor", "list"]);
+    let lines: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines[1..],
+        [vec!["192.0.2.0/24", "any", "ix"], vec!["2001:db8::/32", "65009", "ix", "v6", "members"]]
+    );
+    let listed = daemon.json(&["dynamic-neighbor"]);
+    assert_eq!(listed[1]["remote_asn"], 65009);
+    assert!(
+        daemon
+            .ok(&["dynamic-neighbor", "delete", "192.0.2.0/24"])
+            .contains("also from the configuration file")
+    );
+    assert_eq!(daemon.world().done, ["delete 192.0.2.0/24"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_said_before_the_daemon_is_asked() {
     let daemon = Daemon::start();
     for (args, says) in [
@@ -85,6 +121,8 @@ fn what_makes_no_sense_is_said_before_the_daemon_is_asked() {
         (&["neighbor", "192.0.2.9", "add", "--asn", "1", "--hold-time", "2"], "2 is not in 3..=65535"),
         (&["neighbor", "192.0.2.9", "add", "--asn", "1", "--add-path-send-max", "2"], "--add-path-send"),
         (&["neighbor", "delete"], "which neighbor"),
+        (&["dynamic-neighbor", "add", "192.0.2.0/24"], "--peer-group"),
+        (&["dynamic-neighbor", "add", "192.0.2.0/33", "--peer-group", "g"], "192.0.2.0/33"),
     ] {
         let said = daemon.fails(2, args);
         assert!(said.contains(says), "{args:?}: {said}");

@@ -74,6 +74,9 @@ fn changes() -> ConfigChanges {
         restart: vec!["asn".into()],
         informational: vec!["mrt".into()],
         warnings: vec!["careful".into()],
+        ranges_added: vec!["192.0.2.0/24".into()],
+        ranges_removed: vec!["2001:db8::/32".into()],
+        ranges_changed: vec![changed("10.0.0.0/8", ConfigCost::Reset)],
     }
 }
 
@@ -84,6 +87,9 @@ applied by reload:
   ~ neighbor 192.0.2.1: hold_time, port (the session goes on)
   ~ neighbor 192.0.2.2: hold_time, port (its routes are evaluated again)
   ~ neighbor 192.0.2.3: hold_time, port (the session is reset)
+  + dynamic neighbors 192.0.2.0/24
+  - dynamic neighbors 2001:db8::/32
+  ~ dynamic neighbors 10.0.0.0/8: hold_time, port (its sessions are reset)
 needs a restart:
   asn
 informational, without effect in this version:

@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) struct World {
     pub(crate) neighbors: Vec<NeighborState>,
     pub(crate) added: Vec<NeighborConfig>,
+    pub(crate) ranges: Vec<DynamicNeighborRange>,
     pub(crate) routes: Vec<Route>,
     pub(crate) health: HealthResponse,
     pub(crate) lists: Vec<(&'static str, ListRoutesRequest)>,
@@ -269,6 +270,30 @@ impl NeighborService for Api {
     ) -> Result<Response<DeleteNeighborResponse>, Status> {
         self.world().done.push(format!("delete {}", request.into_inner().address));
         Ok(Response::new(DeleteNeighborResponse {}))
+    }
+
+    async fn list_dynamic_neighbors(
+        &self,
+        _: Request<ListDynamicNeighborsRequest>,
+    ) -> Result<Response<ListDynamicNeighborsResponse>, Status> {
+        let ranges = self.world().ranges.clone();
+        Ok(Response::new(ListDynamicNeighborsResponse { ranges }))
+    }
+
+    async fn add_dynamic_neighbor(
+        &self,
+        request: Request<AddDynamicNeighborRequest>,
+    ) -> Result<Response<AddDynamicNeighborResponse>, Status> {
+        self.world().ranges.extend(request.into_inner().range);
+        Ok(Response::new(AddDynamicNeighborResponse {}))
+    }
+
+    async fn delete_dynamic_neighbor(
+        &self,
+        request: Request<DeleteDynamicNeighborRequest>,
+    ) -> Result<Response<DeleteDynamicNeighborResponse>, Status> {
+        self.world().done.push(format!("delete {}", request.into_inner().prefix));
+        Ok(Response::new(DeleteDynamicNeighborResponse {}))
     }
 
     async fn enable_neighbor(

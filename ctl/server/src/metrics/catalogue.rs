@@ -1,7 +1,7 @@
 //! Every metric: name, kind, labels, help. What is served and `docs/METRICS.md` are both made from here.
 //!
 //! Names and labels that the operations manual has stay as they are. Values of labels come from sets that do not
-//! grow: configured peers, and names that are in this program.
+//! grow: peers that there are, and names that are in this program.
 
 use crate::exposition::Kind::{Counter, Gauge};
 use crate::exposition::Metric;
@@ -24,7 +24,11 @@ macro_rules! metrics {
 metrics! {
     "The daemon" {
         PEERS_ESTABLISHED Gauge "bgp_peers_established" [] "Peers in Established state.";
-        PEERS_CONFIGURED Gauge "bgp_peers_configured" [] "Configured peers.";
+        PEERS_CONFIGURED Gauge "bgp_peers_configured" [] "Configured peers, and dynamic ones that are there.";
+        DYNAMIC Gauge "bgp_dynamic_peers" [] "Dynamic peers that are there.";
+        DYNAMIC_LIMIT Gauge "bgp_dynamic_peer_limit" [] "How many there may be: `dynamic_neighbor_limit`.";
+        DYNAMIC_REFUSED Counter "bgp_dynamic_peers_refused_total" []
+            "Connections from ranges of dynamic peers that were refused since there were as many as there may be.";
         UPTIME Gauge "bgp_uptime_seconds" [] "How long the daemon has been running.";
         BUILD Gauge "rustbgpd_build_info" ["version"] "Always 1: the label is what counts.";
         UPDATES_RECEIVED Counter "bgp_updates_received_total" [] "UPDATE messages received from all peers.";
@@ -124,7 +128,7 @@ mod tests {
             "# Metrics\n\n\
              Made from `ctl/server/src/metrics/catalogue.rs` by `make docs`; a test fails where it is stale.\n\n\
              `http://<prometheus_addr>/metrics` and the RPC GetMetrics (`rustbgpctl metrics`) give the same text. The label \
-             `peer` is the address alone. Label sets are bounded: peers that are configured, and names known to the program.\n\n\
+             `peer` is the address alone. Label sets are bounded: peers that are there, the series of a dynamic one for as long as it is, and names known to the program.\n\n\
              Counters of peers begin anew when the session or rde engine is restarted. A scrape asks all processes at once and \
              waits a second at most: it never waits for the tables.\n\n\
              Alert rules: `docs/monitoring/rustbgpd.rules.yml`. A dashboard for Grafana: `docs/monitoring/grafana.json`.\n\n\

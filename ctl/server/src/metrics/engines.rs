@@ -25,11 +25,15 @@ pub(super) fn write(text: &mut Text, snapshot: &Snapshot) {
             samples.sample(&[role.name()], at.elapsed().as_secs_f64());
         }
     }
+    let dynamic = parent.figures.dynamic;
+    text.metric(&of::DYNAMIC).sample(&[], dynamic.present);
+    text.metric(&of::DYNAMIC_LIMIT).sample(&[], dynamic.limit);
+    text.metric(&of::DYNAMIC_REFUSED).sample(&[], dynamic.refused);
     processes(text, &parent.figures.processes);
     let own = ipc::figures::traffic();
     let traffic = [
         (Role::Parent, &parent.figures.traffic),
-        (Role::Session, &session.figures.1),
+        (Role::Session, &session.figures.1.0),
         (Role::Rde, &rde.figures.2),
         (Role::Control, &own),
     ];

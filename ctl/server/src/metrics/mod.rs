@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The figures that were last seen.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Snapshot {
-    session: Seen<(HashMap<PeerId, PeerStatus>, Vec<Traffic>)>,
+    session: Seen<(HashMap<PeerId, PeerStatus>, (Vec<Traffic>, [u64; 2]))>,
     rde: Seen<(Counters, Vec<FaultCount>, Vec<Traffic>)>,
     parent: Seen<Answer>,
 }
@@ -90,7 +90,7 @@ fn write(app: &App, snapshot: &Snapshot) -> String {
     if let Some(view) = &view {
         text.metric(&of::BUILD).sample(&[&view.global.version], 1_u64);
     }
-    peers::write(&mut text, &peers);
+    peers::write(&mut text, &peers, snapshot.session.figures.1.1);
     let (counters, faults, _) = &*snapshot.rde.figures;
     tables::write(&mut text, counters, faults);
     engines::write(&mut text, snapshot);

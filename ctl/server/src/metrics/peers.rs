@@ -48,12 +48,14 @@ impl Peer<'_> {
     }
 }
 
-/// Writes the figures of all peers.
-pub(super) fn write(text: &mut Text, peers: &[Peer<'_>]) {
+/// Writes the figures of all peers. `gone`: UPDATEs received from and sent to those that there are no more.
+pub(super) fn write(text: &mut Text, peers: &[Peer<'_>], gone: [u64; 2]) {
     text.metric(&of::PEERS_ESTABLISHED).sample(&[], count(peers.iter().filter(|p| p.established()).count()));
     text.metric(&of::PEERS_CONFIGURED).sample(&[], count(peers.len()));
-    text.metric(&of::UPDATES_RECEIVED).sample(&[], peers.iter().map(|p| p.received().update).sum::<u64>());
-    text.metric(&of::UPDATES_SENT).sample(&[], peers.iter().map(|p| p.sent().update).sum::<u64>());
+    let [received, sent] = gone;
+    let of_all = |f: fn(&Peer<'_>) -> MessageCounts| peers.iter().map(|p| f(p).update).sum::<u64>();
+    text.metric(&of::UPDATES_RECEIVED).sample(&[], received + of_all(|p| p.received()));
+    text.metric(&of::UPDATES_SENT).sample(&[], sent + of_all(|p| p.sent()));
     sessions(text, peers);
     messages(text, &of::MESSAGES_SENT, peers, |p| p.sent());
     messages(text, &of::MESSAGES_RECEIVED, peers, |p| p.received());

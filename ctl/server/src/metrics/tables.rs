@@ -38,6 +38,5 @@ fn restarts(text: &mut Text, counters: &Counters) {
     let restarting = || counters.peers.values().filter(|c| c.restart.is_some());
     text.metric(&of::GR_PEERS).sample(&[], count(restarting().count()));
     text.metric(&of::GR_STALE).sample(&[], restarting().flat_map(|c| c.stale).sum::<u64>());
-    text.metric(&of::GR_EXPIRED)
-        .sample(&[], counters.peers.values().map(|c| c.restarts_expired).sum::<u64>());
+    text.metric(&of::GR_EXPIRED).sample(&[], counters.tables.restarts_expired);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grpc::v1;
 use grpc::v1::config_service_server::{ConfigService, ConfigServiceServer};
-use ipc::file::{Changed, Checked, Cost, Differences, Done, MAX_TEXT, Request as Ask, Text};
+use ipc::file::{Changed, ChangedRange, Checked, Cost, Differences, Done, MAX_TEXT, Request as Ask, Text};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
@@ -97,8 +97,9 @@ impl ConfigService for Config {
 
 fn changes(differences: Differences) -> v1::ConfigChanges {
     let addresses = |list: Vec<std::net::IpAddr>| list.iter().map(ToString::to_string).collect();
-    let changed = |Changed { address, keys, cost }| v1::ConfigChange {
-        address: address.to_string(),
+    let prefixes = |list: Vec<ipnet::IpNet>| list.iter().map(ToString::to_string).collect();
+    let change = |address: String, keys, cost| v1::ConfigChange {
+        address,
         keys,
         cost: match cost {
             Cost::Nothing => v1::ConfigCost::Nothing,
@@ -107,6 +108,9 @@ fn changes(differences: Differences) -> v1::ConfigChanges {
         }
         .into(),
     };
+    let changed = |c: Changed| change(c.address.to_string(), c.keys, c.cost);
+    let changed_range = |c: ChangedRange| change(c.prefix.to_string(), c.keys, c.cost);
+    let ranges = differences.ranges;
     v1::ConfigChanges {
         added: addresses(differences.added),
         removed: addresses(differences.removed),
@@ -114,5 +118,8 @@ fn changes(differences: Differences) -> v1::ConfigChanges {
         restart: differences.restart,
         informational: differences.informational,
         warnings: differences.warnings,
+        ranges_added: prefixes(ranges.added),
+        ranges_removed: prefixes(ranges.removed),
+        ranges_changed: ranges.changed.into_iter().map(changed_range).collect(),
     }
 }

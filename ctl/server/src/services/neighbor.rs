@@ -21,8 +21,8 @@ use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::convert;
-use crate::error::{invalid, not_yet};
-use crate::services::neighbor_config::new_neighbor;
+use crate::error::invalid;
+use crate::services::neighbor_config::{new_neighbor, new_range, range_prefix};
 
 /// The longest shutdown communication, in octets (RFC 9003 §2).
 const MAX_REASON: usize = 255;
@@ -131,7 +131,11 @@ impl NeighborService for Neighbor {
         &self,
         request: Request<DeleteNeighborRequest>,
     ) -> Result<Response<DeleteNeighborResponse>, Status> {
-        let address = self.0.peer("address", &request.get_ref().address)?.address;
+        let ControlPeer { address, dynamic, .. } = self.0.peer("address", &request.get_ref().address)?;
+        if dynamic {
+            let why = "is a dynamic one and not in the configuration: disable it, or delete its range";
+            return Err(Status::failed_precondition(format!("neighbor {address} {why}")));
+        }
         self.0.edits.make(Edit::DeleteNeighbor { address }).await?;
         Ok(Response::new(DeleteNeighborResponse {}))
     }
@@ -160,21 +164,26 @@ impl NeighborService for Neighbor {
         &self,
         _: Request<ListDynamicNeighborsRequest>,
     ) -> Result<Response<ListDynamicNeighborsResponse>, Status> {
-        Err(not_yet("ListDynamicNeighbors"))
+        let ranges = self.0.view()?.ranges.iter().map(convert::range).collect();
+        Ok(Response::new(ListDynamicNeighborsResponse { ranges }))
     }
 
     async fn add_dynamic_neighbor(
         &self,
-        _: Request<AddDynamicNeighborRequest>,
+        request: Request<AddDynamicNeighborRequest>,
     ) -> Result<Response<AddDynamicNeighborResponse>, Status> {
-        Err(not_yet("AddDynamicNeighbor"))
+        let new = new_range(request.into_inner().range)?;
+        self.0.edits.make(Edit::AddRange(new)).await?;
+        Ok(Response::new(AddDynamicNeighborResponse {}))
     }
 
     async fn delete_dynamic_neighbor(
         &self,
-        _: Request<DeleteDynamicNeighborRequest>,
+        request: Request<DeleteDynamicNeighborRequest>,
     ) -> Result<Response<DeleteDynamicNeighborResponse>, Status> {
-        Err(not_yet("DeleteDynamicNeighbor"))
+        let prefix = range_prefix(&request.get_ref().prefix)?;
+        self.0.edits.make(Edit::DeleteRange { prefix }).await?;
+        Ok(Response::new(DeleteDynamicNeighborResponse {}))
     }
 
     async fn get_neighbor_errors(

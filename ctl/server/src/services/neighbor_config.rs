@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use grpc::v1;
-use ipc::edit::NewNeighbor;
+use ipc::edit::{NewNeighbor, NewRange};
 use ipc::object::Kind;
+use ipnet::IpNet;
 use tonic::Status;
 
 use super::objects::object_of;
@@ -54,6 +55,44 @@ pub(super) fn new_neighbor(config: Option<v1::NeighborConfig>) -> Result<NewNeig
         add_path_send: config.add_path_send,
         add_path_send_max: number(config.add_path_send_max),
         settings,
+    })
+}
+
+/// The prefix of a range of dynamic neighbors.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what is none, and where bits are set behind its length.
+pub(super) fn range_prefix(text: &str) -> Result<IpNet, Status> {
+    let prefix: IpNet = text.parse().map_err(|_| {
+        let what = format!("{text:?} is not a prefix, such as 192.0.2.0/24 or 2001:db8::/32");
+        invalid("prefix", text, what)
+    })?;
+    let right = prefix.trunc();
+    if right == prefix {
+        return Ok(prefix);
+    }
+    Err(invalid("prefix", text, format!("{prefix} has bits set behind its length; the prefix is {right}")))
+}
+
+/// The range of a request. Whether its values make sense is for the rules of the configuration file.
+///
+/// # Errors
+/// INVALID_ARGUMENT where it has no form that the parent could be asked about.
+pub(super) fn new_range(range: Option<v1::DynamicNeighborRange>) -> Result<NewRange, Status> {
+    let range = range.ok_or_else(|| invalid("range", "", "is missing: it says which range to add"))?;
+    let prefix = range_prefix(&range.prefix)?;
+    if range.peer_group.is_empty() {
+        return Err(invalid(
+            "peer_group",
+            "",
+            "is missing: it names the group that gives the neighbors' settings",
+        ));
+    }
+    Ok(NewRange {
+        prefix,
+        peer_group: range.peer_group,
+        remote_asn: range.remote_asn,
+        description: text(range.description),
     })
 }
 

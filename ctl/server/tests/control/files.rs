@@ -3,7 +3,9 @@
 use grpc::v1;
 use grpc::v1::config_service_client::ConfigServiceClient;
 use ipc::edit::{EditError, Refusal};
-use ipc::file::{Changed, Checked, Cost, Differences, Done, MAX_TEXT, Request, Text};
+use ipc::file::{
+    Changed, ChangedRange, Checked, Cost, Differences, Done, MAX_TEXT, RangeDifferences, Request, Text,
+};
 use tonic::Code;
 
 use crate::harness::{Control, address};
@@ -26,6 +28,15 @@ async fn the_parent_is_asked_and_its_answers_are_passed_on() {
         changed: [Cost::Nothing, Cost::Reevaluation, Cost::Reset]
             .map(|cost| Changed { address: address("192.0.2.1"), keys: vec!["hold_time".into()], cost })
             .to_vec(),
+        ranges: RangeDifferences {
+            added: vec!["192.0.2.0/24".parse().unwrap()],
+            removed: vec!["2001:db8::/32".parse().unwrap()],
+            changed: vec![ChangedRange {
+                prefix: "10.0.0.0/8".parse().unwrap(),
+                keys: vec!["hold_time".into()],
+                cost: Cost::Reset,
+            }],
+        },
         restart: vec!["asn".into()],
         informational: vec!["mrt".into()],
         warnings: vec!["careful".into()],
@@ -58,6 +69,11 @@ async fn the_parent_is_asked_and_its_answers_are_passed_on() {
     assert_eq!((diff.added, diff.removed), (vec!["192.0.2.7".to_owned()], vec!["2001:db8::7".to_owned()]));
     assert_eq!(diff.changed.iter().map(|c| c.cost).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(diff.changed[0].keys, ["hold_time"]);
+    assert_eq!(
+        (diff.ranges_added, diff.ranges_removed),
+        (vec!["192.0.2.0/24".to_owned()], vec!["2001:db8::/32".to_owned()])
+    );
+    assert_eq!((diff.ranges_changed[0].address.as_str(), diff.ranges_changed[0].cost), ("10.0.0.0/8", 3));
     assert_eq!((&*diff.restart[0], &*diff.informational[0], &*diff.warnings[0]), ("asn", "mrt", "careful"));
     for confirm_within_seconds in [0, 60] {
         client

@@ -29,7 +29,7 @@ use ipc::errors::{FaultCount, PeerError, Wrong};
 use ipc::explain::{
     ExplainedMatch, ExplainedPath, ExplainedPolicy, ExplainedStatement, PolicyChanges, Question,
 };
-use ipc::figures::{Amount, Process, Traffic, Usage};
+use ipc::figures::{Amount, DynamicPeers, Process, Traffic, Usage};
 use ipc::file::{Answer, Done, Request as FileRequest};
 use ipc::object;
 use ipc::parent_control::{ControlToParent, Intent, IntentError, ParentToControl};
@@ -93,6 +93,7 @@ pub(crate) fn peer(id: u16, address: &str) -> ControlPeer {
     ControlPeer {
         id: PeerId(id),
         address: address.parse().unwrap(),
+        dynamic: false,
         remote_asn: 65000 + u32::from(id),
         description: format!("peer {id}"),
         hold_time: 90,
@@ -123,6 +124,7 @@ pub(crate) fn status(id: u16, state: FsmState) -> PeerStatus {
     let up = state == FsmState::Established;
     PeerStatus {
         peer: PeerId(id),
+        remote_asn: 65000 + u32::from(id),
         state,
         disabled: false,
         held: false,
@@ -268,7 +270,9 @@ impl Control {
                     }
                     if let ControlToParent::Processes { id } = received.message {
                         let traffic = vec![traffic(Role::Control, 3000)];
-                        let answer = ParentToControl::ProcessesReply { id, processes: processes(), traffic };
+                        let (processes, dynamic) =
+                            (processes(), DynamicPeers { present: 2, limit: 100, refused: 3 });
+                        let answer = ParentToControl::ProcessesReply { id, processes, traffic, dynamic };
                         let _ = parent.send(&answer).await;
                         continue;
                     }
@@ -287,6 +291,17 @@ impl Control {
 
     /// Stages and commits a configuration.
     pub(crate) async fn configure(&mut self, generation: u64, peers: Vec<ControlPeer>) {
+        self.configure_with(generation, peers, &[], &[]).await;
+    }
+
+    /// The same with more that is staged, and with what is said before it is committed.
+    pub(crate) async fn configure_with(
+        &mut self,
+        generation: u64,
+        peers: Vec<ControlPeer>,
+        staged: &[ParentToControl],
+        meanwhile: &[ParentToControl],
+    ) {
         let generation = Generation(generation);
         let global = ControlGlobal {
             speaker: Speaker { asn: 64999, router_id: "192.0.2.254".parse().unwrap() },
@@ -298,8 +313,14 @@ impl Control {
         for peer in peers {
             self.parent.send(&ParentToControl::StagePeers(vec![peer])).await.unwrap();
         }
+        for message in staged {
+            self.parent.send(message).await.unwrap();
+        }
         self.parent.send(&ParentToControl::StageEnd).await.unwrap();
         assert_eq!(soon(self.said.recv()).await, Some(ControlToParent::Staged(generation)));
+        for message in meanwhile {
+            self.parent.send(message).await.unwrap();
+        }
         self.parent.send(&ParentToControl::Commit(generation)).await.unwrap();
         assert_eq!(soon(self.said.recv()).await, Some(ControlToParent::Committed(generation)));
     }
@@ -345,7 +366,9 @@ impl Control {
                     ControlToSession::Peers { id, peer } => (id, peer),
                     ControlToSession::Traffic { id } => {
                         let traffic = vec![traffic(Role::Rde, 1000)];
-                        link.send(&SessionToControl::TrafficReply { id, traffic }).await.unwrap();
+                        link.send(&SessionToControl::TrafficReply { id, traffic, gone: [1000, 2000] })
+                            .await
+                            .unwrap();
                         continue;
                     }
                     ControlToSession::Errors { id, peer } => {
@@ -679,6 +702,7 @@ fn counters(world: &World, id: QueryId) -> Vec<RdeToControl> {
         adj_rib_in: [100, 50, 0, 0],
         adj_rib_out: [90, 40, 0, 0],
         attribute_sets: 33,
+        restarts_expired: 14,
     };
     let peer = |n: u16| PeerCounters {
         peer: PeerId(n),

@@ -6,6 +6,7 @@ mod harness;
 
 mod access;
 mod doors;
+mod dynamic;
 mod edits;
 mod files;
 mod injection;

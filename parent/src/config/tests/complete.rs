@@ -179,7 +179,7 @@ fn settings_without_effect_are_named_once() {
     assert_eq!(warnings[2], long_lived);
     let named = warnings[3].strip_prefix("these settings have no effect in this version: ").unwrap();
     let named: Vec<&str> = named.split(", ").collect();
-    for name in ["rpki", "bmp", "mrt", "dynamic_neighbors"] {
+    for name in ["rpki", "bmp", "mrt"] {
         assert!(named.contains(&name), "{name}: {named:#?}");
     }
     assert!(!named.iter().any(|n| n.ends_with(".hold_time")), "{named:#?}");

@@ -255,6 +255,32 @@ fn group_and_range_rules() {
                     "9:1 missing peer_group in [[dynamic_neighbors]]",
                 ],
             ),
+            // The rules between settings hold for the neighbors of a range as for others.
+            (
+                "[peer_groups.ix]\nroute_server_client = true\n[[dynamic_neighbors]]\nprefix = \"10.0.0.0/24\"\n\
+                 peer_group = \"ix\"\nremote_asn = 65001",
+                &["10:23 invalid route_server_client true: is for eBGP neighbors only \
+                 | for the neighbors of 10.0.0.0/24 12:10"],
+            ),
+            (
+                "[peer_groups.ix]\nroute_server_client = true\nroute_reflector_client = true\n\
+                 [[dynamic_neighbors]]\nprefix = \"10.0.0.0/24\"\npeer_group = \"ix\"",
+                &[
+                    "11:26 invalid route_reflector_client true: is for iBGP neighbors only, and other settings of the \
+                 range are for eBGP neighbors only | for the neighbors of 10.0.0.0/24 13:10",
+                ],
+            ),
+            (
+                "[peer_groups.ix]\nkeepalive = 90\n[[dynamic_neighbors]]\nprefix = \"2001:db8::/64\"\n\
+                 peer_group = \"ix\"",
+                &["10:13 invalid keepalive 90: must be less than hold_time \
+                 | for the neighbors of 2001:db8::/64 12:10"],
+            ),
+            (
+                "[peer_groups.ix]\nroute_server_client = true\nlocal_address = \"2001:db8::1\"\nport = 1179\n\
+                 [[dynamic_neighbors]]\nprefix = \"10.0.0.0/24\"\npeer_group = \"ix\"",
+                &[],
+            ),
         ],
     );
 }
