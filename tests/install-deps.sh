@@ -6,7 +6,8 @@
 set -eu
 
 packages="bgpdump iproute2 util-linux procps nftables bird2 frr openbgpd gobgpd tcpdump prometheus tmux
-systemd dpkg-dev binutils lintian"
+systemd dpkg-dev binutils lintian
+python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc"
 
 missing=
 for package in $packages; do

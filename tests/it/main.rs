@@ -3,6 +3,7 @@
 mod access;
 mod add_path;
 mod apply;
+mod clients;
 mod communities;
 mod documents;
 mod dynamic;
@@ -38,6 +39,7 @@ mod reload;
 mod restart;
 mod roles;
 mod route_server;
+mod scrape;
 mod service;
 mod sessions;
 mod supply;

@@ -54,9 +54,17 @@ pub(crate) fn check(request: AddPathRequest) -> Result<InjectedRoute, Status> {
     };
     let octets = attribute_octets(&route);
     if octets > MAX_ATTRIBUTES {
-        return Err(Status::invalid_argument(format!(
-            "the attributes of {prefix} take {octets} octets, and a BGP message holds {MAX_ATTRIBUTES}"
-        )));
+        let lists = [
+            ("as_path", route.as_path.len() * 4),
+            ("communities", route.communities.len() * 4),
+            ("extended_communities", route.extended_communities.len() * 8),
+            ("large_communities", route.large_communities.len() * 12),
+        ];
+        let (longest, length) = lists.into_iter().max_by_key(|(_, octets)| *octets).unwrap_or_default();
+        let why = format!(
+            "the attributes of {prefix} take {octets} octets, and a BGP message holds {MAX_ATTRIBUTES}: shorten this list"
+        );
+        return Err(invalid(longest, format!("{length} octets"), why));
     }
     Ok(route)
 }

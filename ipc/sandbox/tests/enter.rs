@@ -157,6 +157,8 @@ fn roles_differ_in_what_they_do_with_sockets() {
         assert_eq!(outcome(role, "accept"), accept, "{role}");
         assert_eq!(outcome(role, "set a least TTL"), ttl, "{role}");
         assert_eq!(outcome(role, "ask for a SYN"), ttl, "{role}");
+        let groups = if role == "control" { Ok(libc::EFAULT) } else { Err(libc::SIGSYS) };
+        assert_eq!(outcome(role, "ask who is at the other end"), groups, "{role}");
     }
 }
 
