@@ -123,6 +123,18 @@ CASES = [
     ("Injection", "DeletePath", dict(prefix="x", prefix_length=8), INVALID),
     ("Injection", "InjectRoutes", [pb.InjectRoutesRequest(paths=[pb.AddPathRequest(**V4)])], OK),
     ("Injection", "InjectRoutes", [pb.InjectRoutesRequest(paths=[pb.AddPathRequest(**path(origin=9))])], INVALID),
+    ("Injection", "InjectStream", [pb.InjectStreamRequest(items=[pb.InjectionItem(add=pb.AddPathRequest(**V4))])], OK),
+    ("Injection", "AddPath", path(owner="a", lease_seconds=600), OK),
+    ("Injection", "AddPath", path(lease_seconds=600), INVALID),
+    ("Injection", "ListOwners", dict(), OK),
+    ("Injection", "RenewLease", dict(owner="a"), OK),
+    ("Injection", "RenewLease", dict(owner="nobody"), NOT_FOUND),
+    ("Injection", "RenewLease", dict(), INVALID),
+    ("Injection", "DeleteOwner", dict(owner="a"), OK),
+    ("Injection", "DeleteOwner", dict(owner="a"), NOT_FOUND),
+    ("Injection", "DeleteOwner", dict(owner="a b"), INVALID),
+    # What others expect to be there.
+    ("Injection", "AddPath", path(), OK),
     ("Injection", "AddFlowSpec", dict(afi_safi=3), UNIMPLEMENTED),
     ("Injection", "DeleteFlowSpec", dict(afi_safi=3), UNIMPLEMENTED),
     # Tables.

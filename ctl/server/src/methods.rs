@@ -80,8 +80,17 @@ const SERVICES: &[Service] = &[
     },
     Service {
         name: "rustbgpd.v1.InjectionService",
-        reads: &[],
-        changes: &["AddPath", "DeletePath", "InjectRoutes", "AddFlowSpec", "DeleteFlowSpec"],
+        reads: &["ListOwners"],
+        changes: &[
+            "AddPath",
+            "DeletePath",
+            "InjectRoutes",
+            "InjectStream",
+            "RenewLease",
+            "DeleteOwner",
+            "AddFlowSpec",
+            "DeleteFlowSpec",
+        ],
     },
     Service {
         name: "rustbgpd.v1.ControlService",
