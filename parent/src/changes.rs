@@ -18,8 +18,8 @@ pub(crate) use ranges::{RangeChanges, cost_in_range};
 
 /// Which fields of two structs are not equal, by the names of their keys.
 macro_rules! unequal {
-    ($a:expr, $b:expr, $($field:ident => $name:expr),* $(,)?) => {
-        [$(($a.$field != $b.$field).then_some($name)),*].into_iter().flatten()
+    ($a:expr, $b:expr, $($($field:ident).+ => $name:expr),* $(,)?) => {
+        [$(($a.$($field).+ != $b.$($field).+).then_some($name)),*].into_iter().flatten()
     };
 }
 
@@ -316,7 +316,9 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         port => "port",
         passive => "passive",
         shutdown => "shutdown",
+        graceful_restart.stale_routes_time => "gr_stale_routes_time",
     );
+    let reevaluation = unequal!(before, after, graceful_shutdown => "graceful_shutdown");
     let reset = unequal!(before, after,
         remote_asn => "remote_asn",
         local_asn => "local_asn",
@@ -327,7 +329,9 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         multihop => "multihop",
         ttl_security => "ttl_security",
         md5_password => "md5_password",
-        graceful_restart => "graceful_restart",
+        graceful_restart.enabled => "graceful_restart",
+        graceful_restart.restart_time => "gr_restart_time",
+        graceful_restart.llgr_stale_time => "llgr_stale_time",
         route_server_client => "route_server_client",
         route_reflector_client => "route_reflector_client",
         remove_private_as => "remove_private_as",
@@ -336,7 +340,6 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         allow_own_as => "allow_own_as",
         default_originate => "default_originate",
         role => "role",
-        graceful_shutdown => "graceful_shutdown",
         add_path => "add_path",
         advertisement_interval => "advertisement_interval",
         max_prefixes_count => "max_prefixes_count",
@@ -356,9 +359,14 @@ fn differences(before: &Neighbor, after: &Neighbor) -> Vec<(&'static str, Cost)>
         let begins = action.0 == MaxPrefixesAction::Warn;
         ("max_prefixes_action", if begins { Cost::Reset } else { Cost::Nothing })
     });
-    let nothing = nothing.map(|key| (key, Cost::Nothing));
+    let nothing =
+        nothing.map(|key| (key, Cost::Nothing)).chain(reevaluation.map(|key| (key, Cost::Reevaluation)));
     nothing.chain(reset.map(|key| (key, Cost::Reset))).chain(limits).chain(action).collect()
 }
+
+#[cfg(test)]
+#[path = "changes/documented.rs"]
+mod documented;
 
 #[cfg(test)]
 mod tests {
@@ -376,68 +384,6 @@ mod tests {
 
     fn neighbor(keys: &str) -> Config {
         config(&format!("[[neighbors]]\naddress = \"10.0.0.2\"\nremote_asn = 65002\n{keys}"))
-    }
-
-    /// What a change of these keys costs, both ways.
-    fn cost(before: &str, after: &str) -> Option<Cost> {
-        let changes = Changes::between(&neighbor(before), &neighbor(after));
-        changes.changed.first().map(|c| c.cost)
-    }
-
-    #[test]
-    fn every_key_has_its_cost() {
-        for (before, after, expected) in [
-            ("", "", None),
-            ("", "hold_time = 90", None),
-            ("", "description = \"core\"", Some(Cost::Nothing)),
-            ("", "send_hold_time = 600", Some(Cost::Nothing)),
-            ("", "connect_retry = 9", Some(Cost::Nothing)),
-            ("", "port = 1179", Some(Cost::Nothing)),
-            ("", "passive = true", Some(Cost::Nothing)),
-            ("", "shutdown = true", Some(Cost::Nothing)),
-            ("max_prefixes = 5", "max_prefixes = 6", Some(Cost::Nothing)),
-            ("max_prefixes = 5", "", Some(Cost::Nothing)),
-            ("", "max_prefixes = 5", Some(Cost::Reset)),
-            ("", "max_prefixes_out = 5", Some(Cost::Reset)),
-            ("", "max_prefixes_count = \"accepted\"", Some(Cost::Reset)),
-            ("", "max_prefixes_count = \"received\"", None),
-            ("", "keep_rejected = false", Some(Cost::Reset)),
-            (
-                "max_prefixes = 5\nmax_prefixes_action = \"warn\"",
-                "max_prefixes = 5\nmax_prefixes_action = \"shutdown\"",
-                Some(Cost::Reset),
-            ),
-            (
-                "max_prefixes = 5\nmax_prefixes_action = \"shutdown\"",
-                "max_prefixes = 5\nmax_prefixes_action = \"warn\"",
-                Some(Cost::Nothing),
-            ),
-            ("", "local_asn = 65009", Some(Cost::Reset)),
-            ("", "hold_time = 30", Some(Cost::Reset)),
-            ("", "keepalive = 9", Some(Cost::Reset)),
-            ("", "families = [\"ipv6_unicast\"]", Some(Cost::Reset)),
-            ("", "local_address = \"10.0.0.1\"", Some(Cost::Reset)),
-            ("", "multihop = 2", Some(Cost::Reset)),
-            ("", "ttl_security = true", Some(Cost::Reset)),
-            ("", "md5_password = \"secret\"", Some(Cost::Reset)),
-            ("", "graceful_restart = false", Some(Cost::Reset)),
-            ("", "gr_restart_time = 9", Some(Cost::Reset)),
-            ("", "llgr_stale_time = 9", Some(Cost::Reset)),
-            ("", "route_server_client = true", Some(Cost::Reset)),
-            ("", "remove_private_as = \"all\"", Some(Cost::Reset)),
-            ("", "local_ipv6_nexthop = \"2001:db8::1\"", Some(Cost::Reset)),
-            ("", "enforce_first_as = false", Some(Cost::Reset)),
-            ("", "allow_own_as = 1", Some(Cost::Reset)),
-            ("", "default_originate = true", Some(Cost::Reset)),
-            ("", "advertisement_interval = 5", Some(Cost::Reset)),
-            ("", "role = \"customer\"", Some(Cost::Reset)),
-            ("role = \"customer\"", "role = \"customer\"\nrole_strict = true", Some(Cost::Reset)),
-            ("", "graceful_shutdown = false", Some(Cost::Reset)),
-            ("", "graceful_shutdown = true", None),
-            ("", "[neighbors.add_path]\nreceive = true", Some(Cost::Reset)),
-        ] {
-            assert_eq!(cost(before, after), expected, "{before:?} -> {after:?}");
-        }
     }
 
     #[test]

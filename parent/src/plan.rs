@@ -447,6 +447,10 @@ fn control_peer(id: PeerId, n: &Neighbor, policy_missing: bool) -> ControlPeer {
 }
 
 #[cfg(test)]
+#[path = "plan/reloads.rs"]
+mod reloads;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

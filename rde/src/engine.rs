@@ -316,6 +316,7 @@ impl Engine {
             config.identify(peer, remote_asn);
         }
         let before = self.config.replace(config);
+        self.graceful_shutdown_changed(before.as_ref());
         let (before, removed) = before.map_or_else(Default::default, |before| {
             let running = |id: &PeerId| self.config.as_ref().is_some_and(|c| c.peers.contains_key(id));
             let removed = before.peers.into_keys().filter(|id| !running(id));

@@ -134,6 +134,20 @@ impl Engine {
         self.wake();
     }
 
+    /// Tells the tables of whom GRACEFUL_SHUTDOWN is to be taken otherwise than `before`.
+    pub(crate) fn graceful_shutdown_changed(&mut self, before: Option<&Config>) {
+        let (Some(before), Some(config), Some(tables)) = (before, &self.config, &mut self.tables) else {
+            return;
+        };
+        for (peer, state) in self.peers.iter() {
+            let [had, has] = [before, config].map(|c| c.peers.get(&peer).map(|p| p.graceful_shutdown));
+            if let (Some(place), Some(on), true) = (state.place(), has, had != has) {
+                tables.honour(place, on);
+            }
+        }
+        self.wake();
+    }
+
     /// Reads whole messages of one session, as long as it is its turn; returns the rest.
     pub(crate) fn messages(&mut self, source: Source, mut messages: Bytes) -> Bytes {
         let Some((_, session)) = self.peers.current(source) else { return Bytes::new() };

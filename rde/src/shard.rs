@@ -57,6 +57,7 @@ pub(crate) enum Command {
     Refresh(PeerIdx, Family),
     /// Begins or ends the graceful shutdown of a session (RFC 8326 §4.2).
     Drain(PeerIdx, bool),
+    Honour(PeerIdx, Arc<PeerInfo>),
     /// Peers have other policies.
     Policies(Arc<[(PeerIdx, Arc<PeerInfo>)]>),
     /// Looks at a peer's routes again.
@@ -200,6 +201,7 @@ impl Shard {
             Command::Release(family) => self.rib.release(family),
             Command::Refresh(peer, family) => self.rib.refresh(peer, family, &mut self.says),
             Command::Drain(peer, on) => self.rib.drain(peer, on, &mut self.says),
+            Command::Honour(peer, info) => self.rib.honour(peer, info),
             Command::Policies(list) => self.rib.set_policies(&list),
             Command::Reevaluate(peer, family) => self.rib.reevaluate(peer, family),
             Command::Apply(batch) => {

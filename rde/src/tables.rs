@@ -282,6 +282,13 @@ impl Tables {
         self.tell_all(|| Command::Drain(peer, on));
     }
 
+    /// What GRACEFUL_SHUTDOWN on a route of the peer means from now on.
+    pub(crate) fn honour(&mut self, peer: PeerIdx, graceful_shutdown: bool) {
+        if let Some(info) = self.intake.set_graceful_shutdown(peer, graceful_shutdown) {
+            self.tell_all(|| Command::Honour(peer, Arc::clone(&info)));
+        }
+    }
+
     /// Octets were handed on that the shards know nothing of.
     pub(crate) fn sent(&self, peer: PeerIdx, octets: u64) {
         if let Some(flow) = self.intake.flow(peer) {

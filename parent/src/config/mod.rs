@@ -35,6 +35,13 @@ pub(crate) use schema::*;
 pub(crate) use secret::Secret;
 pub(crate) use telemetry::OWNER_AND_GROUP;
 
+/// The keys of `[global]`, `[global.telemetry]`, neighbors and groups: what a reload may find changed.
+#[cfg(test)]
+pub(crate) fn changeable_keys() -> impl Iterator<Item = &'static str> {
+    let tables = [keys::GLOBAL, keys::TELEMETRY, keys::NEIGHBOR, keys::PEER];
+    tables.into_iter().flatten().map(|key| key.name)
+}
+
 /// A configuration that may be used.
 #[derive(Debug)]
 pub(crate) struct Loaded {

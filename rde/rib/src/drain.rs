@@ -4,9 +4,11 @@
 //! The peer stays in its update groups, since these know what it was sent. It leaves the shared stream and gets
 //! everything on its own, as long as the drain lasts.
 
+use std::sync::Arc;
+
 use crate::family::FamilyTable;
 use crate::group::CatchUp;
-use crate::peers::PeerIdx;
+use crate::peers::{PeerIdx, PeerInfo};
 use crate::rib::{Rib, Sink};
 use crate::slots::Addr;
 use crate::walk::Task;
@@ -21,6 +23,19 @@ impl Rib {
         self.v6.walks.begin(peer, Task::Evaluate);
         self.v4.drain(peer, on, sink);
         self.v6.drain(peer, on, sink);
+    }
+
+    /// What GRACEFUL_SHUTDOWN on a route of the peer means is another thing, as this info of the `Intake` says; its routes are
+    /// looked at again in steps of [`work`](Rib::work).
+    pub fn honour(&mut self, idx: PeerIdx, info: Arc<PeerInfo>) {
+        let Some(peer) = self.shared.peers.get_mut(idx).filter(|p| !p.gone) else { return };
+        let on = info.graceful_shutdown && info.external();
+        let before = std::mem::replace(&mut peer.rank.graceful_shutdown, on);
+        peer.info = info;
+        if before != on {
+            self.v4.walks.begin(idx, Task::Evaluate);
+            self.v6.walks.begin(idx, Task::Evaluate);
+        }
     }
 }
 

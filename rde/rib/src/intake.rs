@@ -113,6 +113,14 @@ impl Intake {
         Some(Arc::clone(&known.info))
     }
 
+    /// Whether GRACEFUL_SHUTDOWN makes a route of the peer the last choice, from now on. What it is then, for all shards
+    /// ([`Rib::honour`](crate::Rib::honour)).
+    pub fn set_graceful_shutdown(&mut self, peer: PeerIdx, on: bool) -> Option<Arc<PeerInfo>> {
+        let known = self.peers.get_mut(peer.index())?.as_mut()?;
+        known.info = Arc::new(PeerInfo { graceful_shutdown: on, ..PeerInfo::clone(&known.info) });
+        Some(Arc::clone(&known.info))
+    }
+
     /// A shard holds nothing of this incarnation any more. When all have said so, its handle is free.
     pub fn forgotten(&mut self, peer: PeerIdx) {
         if let Some(place) = self.peers.get_mut(peer.index())

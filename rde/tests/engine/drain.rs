@@ -131,3 +131,31 @@ async fn rfc9234_5_a_leak_is_counted_and_logged_and_its_route_goes() {
     rig.logged("\"prefix\":\"10.1.0.0/16\"").await;
     rig.logged("route leak: not used").await;
 }
+
+/// RFC 8326 §4.1, of a peer whose session goes on while its configuration changes.
+#[tokio::test]
+async fn what_graceful_shutdown_means_changes_without_a_session_noticing() {
+    const PREFIX: &str = "10.1.0.0/16";
+    let with = |on: bool| vec![RdePeer { graceful_shutdown: on, ..peer(1) }, peer(2), peer(3)];
+    let mut rig = Rig::start(with(true)).await;
+    let (one, two) = (source(1, 1), source(2, 1));
+    rig.up(one).await;
+    rig.up(two).await;
+    let going = announcement(
+        vec![
+            PathAttribute::Origin(Origin::Igp),
+            path(&[asn(1)]),
+            PathAttribute::NextHop(Ipv4Addr::new(192, 0, 2, 1)),
+            PathAttribute::Communities(vec![Community(well_known::GRACEFUL_SHUTDOWN)]),
+        ],
+        PREFIX,
+    );
+    rig.taken_in(one, &going).await;
+    rig.taken_in(two, &route(2, PREFIX)).await;
+    const THREE: ipc::PeerId = ipc::PeerId(3);
+    assert_eq!(rig.up(source(3, 1)).await, [passed_on(2, PREFIX)]);
+    rig.configure(2, with(false)).await;
+    assert_eq!(rig.next(THREE).await, marked(1, PREFIX));
+    rig.configure(3, with(true)).await;
+    assert_eq!(rig.next(THREE).await, passed_on(2, PREFIX));
+}

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::keys::TABLES;
 use super::load_text;
 
+/// What a reload costs, by key.
+const COSTS: &str = "What a change costs";
+
 const DOCUMENT: &str = include_str!("../../../../docs/CONFIGURATION.md");
 
 /// The rows of each section's table: name of the key, and whether it has an effect.
@@ -15,6 +18,10 @@ fn documented() -> BTreeMap<String, BTreeSet<(String, bool)>> {
     for line in DOCUMENT.lines() {
         example ^= line.starts_with("```");
         if example {
+            continue;
+        }
+        // These are the rows of a table of their own (`parent/src/changes/documented.rs`).
+        if section == COSTS && !line.starts_with('#') {
             continue;
         }
         if let Some(title) = line.strip_prefix('#') {
