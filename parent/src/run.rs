@@ -16,7 +16,7 @@ use ipc::{Attempt, Generation, LinkError, PeerId, Role};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{Config, Loaded, Secret};
+use crate::config::{self, Config, Loaded};
 use crate::engine::{Event, Launcher, What};
 use crate::listeners::{ControlListeners, ListenerError};
 use crate::marker::Marker;
@@ -26,7 +26,7 @@ use crate::sockets::{ConnectError, SocketError, Sockets};
 use crate::supervisor::{Outcome, Supervisor};
 use crate::{VERSION, folder, intents, processes, ready};
 use edits::Edits;
-use file::Files;
+use file::Requests;
 use questions::Questions;
 use reload::Reload;
 
@@ -77,8 +77,8 @@ struct Daemon {
     config_path: PathBuf,
     /// What runs.
     config: Config,
-    /// The configuration file as it was read last, or written.
-    text: Secret,
+    /// The configuration files as they were read last, or written.
+    text: config::Files,
     /// What the engines are asked about.
     reload: Option<Reload>,
     /// The file is to be read again when that is possible.
@@ -86,7 +86,7 @@ struct Daemon {
     /// What clients want changed in it.
     edits: Edits,
     /// What they want of it as a whole.
-    files: Files,
+    files: Requests,
     /// What they ask about it.
     questions: Questions,
     announced: bool,
@@ -126,7 +126,7 @@ pub(crate) async fn run(loaded: &Loaded, config_path: PathBuf) -> Result<u8, Sta
         reload: None,
         reload_wanted: false,
         edits: Edits::default(),
-        files: Files::default(),
+        files: Requests::default(),
         questions: Questions::default(),
         announced: false,
         marker: Some(marker),

@@ -11,6 +11,7 @@ mod faults;
 mod full_table;
 mod graceful_shutdown;
 mod guards;
+mod includes;
 mod interop;
 mod lab_itself;
 mod lan;

@@ -30,7 +30,6 @@ pub(super) struct Problem {
 /// Everything that is wrong with one file. Holds and shows no secret of it.
 #[derive(Debug)]
 pub(crate) struct Diagnostics {
-    path: String,
     list: Vec<Diagnostic>,
 }
 
@@ -39,17 +38,47 @@ pub(crate) struct Diagnostics {
 struct Diagnostic {
     message: String,
     label: String,
-    place: Option<Excerpt>,
-    note: Option<(String, Excerpt)>,
+    place: Option<(String, Excerpt)>,
+    note: Option<(String, (String, Excerpt))>,
     help: Option<String>,
     field: Option<(String, String)>,
     /// Where it begins in the text.
     start: Option<usize>,
 }
 
+/// The files that a text was put together from: where each begins, and what it is called.
+#[derive(Debug)]
+pub(super) struct Places(Vec<(usize, String)>);
+
+impl Places {
+    /// One file.
+    pub(super) fn one(path: &Path) -> Places {
+        Places(vec![(0, path.display().to_string())])
+    }
+
+    /// And one behind it, from `start` on.
+    pub(super) fn add(&mut self, start: usize, path: &Path) {
+        self.0.push((start, path.display().to_string()));
+    }
+
+    /// Where the files begin.
+    pub(super) fn starts(&self) -> Vec<usize> {
+        self.0.iter().map(|(start, _)| *start).collect()
+    }
+
+    /// The file that `span` is in, and its lines there.
+    fn excerpt(&self, mask: &Mask, source: &str, span: Range<usize>) -> (String, Excerpt) {
+        let place = self.0.iter().rev().find(|(start, _)| *start <= span.start);
+        let (start, path) = place.cloned().unwrap_or_default();
+        let before = source.get(..start).unwrap_or_default().matches('\n').count();
+        let excerpt = mask.excerpt(source, span);
+        (path, Excerpt { line: excerpt.line - before.min(excerpt.line - 1), ..excerpt })
+    }
+}
+
 impl Diagnostics {
     /// The file as a whole cannot be used.
-    pub(super) fn whole_file(path: &Path, message: String) -> Diagnostics {
+    pub(super) fn whole_file(message: String) -> Diagnostics {
         let one = Diagnostic {
             message,
             label: String::new(),
@@ -59,22 +88,28 @@ impl Diagnostics {
             field: None,
             start: None,
         };
-        Diagnostics { path: path.display().to_string(), list: vec![one] }
+        Diagnostics { list: vec![one] }
     }
 
-    /// These problems of the file with this text, in the order of the text.
-    pub(super) fn new(path: &Path, source: &str, mask: &Mask, mut problems: Vec<Problem>) -> Diagnostics {
+    /// All of several files; `None` where there are none.
+    pub(super) fn all(lists: Vec<Diagnostics>) -> Option<Diagnostics> {
+        let list: Vec<Diagnostic> = lists.into_iter().flat_map(|d| d.list).collect();
+        (!list.is_empty()).then_some(Diagnostics { list })
+    }
+
+    /// These problems of the files with this text, in the order of the text.
+    pub(super) fn new(places: &Places, source: &str, mask: &Mask, mut problems: Vec<Problem>) -> Diagnostics {
         problems.sort_by_key(|p| p.span.start);
         let list = problems.into_iter().map(|p| Diagnostic {
             message: p.message,
             label: p.label,
             start: Some(p.span.start),
-            place: Some(mask.excerpt(source, p.span)),
-            note: p.note.map(|(text, span)| (text, mask.excerpt(source, span))),
+            place: Some(places.excerpt(mask, source, p.span)),
+            note: p.note.map(|(text, span)| (text, places.excerpt(mask, source, span))),
             help: p.help,
             field: p.field,
         });
-        Diagnostics { path: path.display().to_string(), list: list.collect() }
+        Diagnostics { list: list.collect() }
     }
 
     /// How many there are.
@@ -99,7 +134,7 @@ impl Diagnostics {
     pub(crate) fn bounded(&self, most: usize) -> String {
         let mut text = String::new();
         for (n, diagnostic) in self.list.iter().enumerate() {
-            let one = diagnostic.render(&self.path, &Renderer::plain());
+            let one = diagnostic.render(&Renderer::plain());
             if n > 0 && text.len() + one.len() > most {
                 text.push_str(&format!("\n(and {} more)\n", self.list.len() - n));
                 break;
@@ -124,7 +159,7 @@ impl Diagnostics {
 
     fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let all: Vec<String> = self.list.iter().map(|d| d.render(&self.path, &renderer)).collect();
+        let all: Vec<String> = self.list.iter().map(|d| d.render(&renderer)).collect();
         all.join("\n\n") + "\n"
     }
 }
@@ -138,9 +173,9 @@ impl fmt::Display for Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 impl Diagnostic {
-    fn render(&self, path: &str, renderer: &Renderer) -> String {
+    fn render(&self, renderer: &Renderer) -> String {
         let title = Level::ERROR.primary_title(self.message.as_str());
-        let Some(place) = &self.place else {
+        let Some((path, place)) = &self.place else {
             return renderer.render(&[Group::with_title(title)]);
         };
         let mut group = title.element(snippet(place, path, Some(&self.label)));
@@ -148,7 +183,7 @@ impl Diagnostic {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         let mut groups = vec![group];
-        if let Some((text, place)) = &self.note {
+        if let Some((text, (path, place))) = &self.note {
             groups.push(Level::NOTE.secondary_title(text.as_str()).element(snippet(place, path, None)));
         }
         renderer.render(&groups)

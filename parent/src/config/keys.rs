@@ -79,6 +79,7 @@ pub(super) const TABLES: &[TableKind] = &[
 
 /// The file itself.
 pub(super) const ROOT: &[Key] = &[
+    now("include"),
     now("global"),
     now("neighbors"),
     now("peer_groups"),

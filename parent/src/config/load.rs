@@ -7,25 +7,30 @@ use ipc::object::TestReport;
 use toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::diag::{Diagnostics, Problem};
+use super::diag::{Diagnostics, Places, Problem};
+use super::include::{self, Files, Origin, Together};
 use super::mask::Mask;
 use super::policy::{self as policies, Case, Names};
 use super::reader::{Reader, Scope, Table};
 use super::schema::Config;
-use super::secret::Secret;
 use super::{Loaded, exporters, global, keys, peers, telemetry};
 
 /// Reads and checks the file at `path`.
 pub(super) fn load(path: &Path, tests: PolicyTests) -> Result<Loaded, Diagnostics> {
+    read_text(path, &read_file(path)?, tests)
+}
+
+/// The text of a file.
+pub(super) fn read_file(path: &Path) -> Result<Zeroizing<String>, Diagnostics> {
     let octets = std::fs::read(path)
-        .map_err(|e| Diagnostics::whole_file(path, format!("cannot read {}: {e}", path.display())))?;
+        .map_err(|e| Diagnostics::whole_file(format!("cannot read {}: {e}", path.display())))?;
     let octets = Zeroizing::new(octets);
-    match std::str::from_utf8(&octets) {
-        Ok(text) => read_text(path, text, tests),
+    match str::from_utf8(&octets) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(e) => {
             let line = 1 + octets.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
             let message = format!("cannot read {}: line {line} is not valid UTF-8", path.display());
-            Err(Diagnostics::whole_file(path, message))
+            Err(Diagnostics::whole_file(message))
         }
     }
 }
@@ -39,9 +44,9 @@ pub(super) enum PolicyTests {
     Skip,
 }
 
-/// Checks the text of the file at `path`, without the tests of its policies.
-pub(crate) fn from_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
-    read_text(path, source, PolicyTests::Skip)
+/// Checks the text of a file, and those that it includes, without the tests of policies.
+pub(crate) fn from_text<'a>(origin: impl Into<Origin<'a>>, source: &str) -> Result<Loaded, Diagnostics> {
+    read_text(origin, source, PolicyTests::Skip)
 }
 
 /// The text of a file with `<set>` in place of its secrets.
@@ -50,20 +55,36 @@ pub(crate) fn without_secrets(source: &str) -> String {
     Mask::new(source, root.get_ref(), !errors.is_empty()).whole(source)
 }
 
-/// Checks the text that is called `path`, and runs the tests of its policies.
-pub(crate) fn tested_text(path: &Path, source: &str) -> Result<Loaded, Diagnostics> {
-    read_text(path, source, PolicyTests::Run)
+/// The same, and runs the tests of policies.
+pub(crate) fn tested_text(origin: Origin<'_>, source: &str) -> Result<Loaded, Diagnostics> {
+    read_text(origin, source, PolicyTests::Run)
 }
 
-/// Checks the text of the file at `path`.
-pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result<Loaded, Diagnostics> {
+/// Checks the text of a file, with those that it includes.
+pub(super) fn read_text<'a>(
+    origin: impl Into<Origin<'a>>,
+    source: &str,
+    tests: PolicyTests,
+) -> Result<Loaded, Diagnostics> {
+    let origin = origin.into();
+    let together = {
+        let (root, errors) = DeTable::parse_recoverable(source);
+        if !errors.is_empty() {
+            let mask = Mask::new(source, root.get_ref(), true);
+            let problems = syntax_problems(source, root.get_ref(), &errors);
+            return Err(Diagnostics::new(&Places::one(origin.name), source, &mask, problems));
+        }
+        include::together(origin, source, root.get_ref())?
+    };
+    let Together { text, places, files } = together;
+    let source = text.as_str();
     let (root, errors) = DeTable::parse_recoverable(source);
     let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
     if !errors.is_empty() {
-        let problems = errors.iter().map(|e| syntax_problem(source, root.get_ref(), e)).collect();
-        return Err(Diagnostics::new(path, source, &mask, problems));
+        let problems = syntax_problems(source, root.get_ref(), &errors);
+        return Err(Diagnostics::new(&places, source, &mask, problems));
     }
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source, &places.starts());
     let read = read(&mut reader, &Table::root(root.get_ref()));
     let mut tested = None;
     if let (Some((config, cases)), true, PolicyTests::Run) = (&read, reader.problems.is_empty(), tests) {
@@ -73,20 +94,25 @@ pub(super) fn read_text(path: &Path, source: &str, tests: PolicyTests) -> Result
         Some((config, _)) if reader.problems.is_empty() => {
             let mut warnings = reader.warnings;
             warnings.extend(reader.unused.warning());
-            Ok(Loaded { config, text: Secret::from(source), warnings, tested })
+            Ok(Loaded { config, text: files, warnings, tested })
         }
-        _ => Err(Diagnostics::new(path, source, &mask, reader.problems)),
+        _ => Err(Diagnostics::new(&places, source, &mask, reader.problems)),
     }
 }
 
-/// Runs the tests that the text of the file at `path` has for its policies. Wrong expectations are in the report.
+/// Runs the tests that these files have for their policies; `main` is the path of the main file. Wrong expectations are in
+/// the report.
 ///
 /// # Errors
-/// Where the text can't be used, or the tests can't be run.
-pub(crate) fn test_policies(path: &Path, source: &str) -> Result<TestReport, Diagnostics> {
+/// Where the files can't be used, or the tests can't be run.
+pub(crate) fn test_policies(main: &Path, files: &Files) -> Result<TestReport, Diagnostics> {
+    let whole = files.whole();
+    let source = str::from_utf8(&whole)
+        .map_err(|_| Diagnostics::whole_file("the configuration is not valid UTF-8".to_owned()))?;
+    let places = files.places(main);
     let (root, errors) = DeTable::parse_recoverable(source);
     let mask = Mask::new(source, root.get_ref(), !errors.is_empty());
-    let mut reader = Reader::new(source);
+    let mut reader = Reader::new(source, &places.starts());
     let read = read(&mut reader, &Table::root(root.get_ref()));
     let report = match &read {
         Some((config, cases)) if errors.is_empty() && reader.problems.is_empty() => {
@@ -95,7 +121,7 @@ pub(crate) fn test_policies(path: &Path, source: &str) -> Result<TestReport, Dia
         _ => None,
     };
     let failed = !reader.problems.is_empty();
-    let diagnostics = Diagnostics::new(path, source, &mask, reader.problems);
+    let diagnostics = Diagnostics::new(&places, source, &mask, reader.problems);
     match report {
         Some(report) if failed => Ok(TestReport { diagnostics: diagnostics.to_string(), ..report }),
         Some(report) => Ok(report),
@@ -107,6 +133,8 @@ pub(crate) fn test_policies(path: &Path, source: &str) -> Result<TestReport, Dia
 fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<(Config, Vec<Case>)> {
     r.check_keys(root, &[keys::ROOT], Some(Scope { name: "", instance: None }));
     r.require(root, &["global"]);
+    // They are there already; what is no list of strings is told here.
+    r.strings(root, "include");
     let names = Names::collect(root);
     let global_table = r.table(root, "global", "[global]");
     let global = global_table.as_ref().and_then(|t| global::read(r, t));
@@ -125,6 +153,11 @@ fn read<'s>(r: &mut Reader<'s>, root: &Table<'s>) -> Option<(Config, Vec<Case>)>
     let mrt = exporters::mrt(r, root);
     let (global, telemetry) = (global?, telemetry?);
     Some((Config { global, telemetry, neighbors, dynamic_neighbors, policy, rpki, bmp, mrt }, cases))
+}
+
+/// What keeps a text from being TOML.
+pub(super) fn syntax_problems(source: &str, root: &DeTable<'_>, errors: &[toml::de::Error]) -> Vec<Problem> {
+    errors.iter().map(|e| syntax_problem(source, root, e)).collect()
 }
 
 fn syntax_problem(source: &str, root: &DeTable<'_>, error: &toml::de::Error) -> Problem {

@@ -8,6 +8,7 @@
 mod diag;
 mod exporters;
 mod global;
+mod include;
 mod keys;
 mod load;
 mod mask;
@@ -27,6 +28,7 @@ mod unused;
 use std::path::Path;
 
 pub(crate) use diag::Diagnostics;
+pub(crate) use include::{Files, Origin, folder_of};
 use load::PolicyTests;
 pub(crate) use load::{from_text, test_policies, tested_text, without_secrets};
 pub(crate) use place::{Step, path_to};
@@ -47,8 +49,8 @@ pub(crate) fn changeable_keys() -> impl Iterator<Item = &'static str> {
 pub(crate) struct Loaded {
     /// What the file says.
     pub config: Config,
-    /// The file itself.
-    pub text: Secret,
+    /// The files themselves.
+    pub text: Files,
     /// What the operator should know, one line each.
     pub warnings: Vec<String>,
     /// What became of the tests of policies, where some were run.

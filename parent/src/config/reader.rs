@@ -113,11 +113,14 @@ pub(super) struct Reader<'s> {
     pub inline_policies: Vec<PolicyDef>,
     /// Where the second line begins, and each one after it.
     lines: Vec<usize>,
+    /// Where files begin.
+    files: Vec<usize>,
 }
 
 impl<'s> Reader<'s> {
     /// Reads tables that were parsed from this text.
-    pub(super) fn new(source: &'s str) -> Reader<'s> {
+    /// `files`: where the files begin that the text is of.
+    pub(super) fn new(source: &'s str, files: &[usize]) -> Reader<'s> {
         Reader {
             source,
             problems: Vec::new(),
@@ -125,6 +128,7 @@ impl<'s> Reader<'s> {
             warnings: Vec::new(),
             inline_policies: Vec::new(),
             lines: source.bytes().zip(1..).filter(|(b, _)| *b == b'\n').map(|(_, next)| next).collect(),
+            files: files.to_vec(),
         }
     }
 
@@ -144,9 +148,11 @@ impl<'s> Reader<'s> {
         &mut self.problems[last]
     }
 
-    /// The number of the line at this place, from 1.
+    /// The number of the line at this place in its file, from 1.
     pub(super) fn line(&self, place: usize) -> u32 {
-        u32::try_from(1 + self.lines.partition_point(|begin| *begin <= place)).unwrap_or(u32::MAX)
+        let line = |place: usize| self.lines.partition_point(|begin| *begin <= place);
+        let file = self.files.iter().copied().rfind(|start| *start <= place).unwrap_or_default();
+        u32::try_from(1 + line(place) - line(file)).unwrap_or(u32::MAX)
     }
 
     /// The place of a part of a string; all of it where the file writes the string with escapes.

@@ -32,7 +32,7 @@ fn change(text: &str, neighbor: Option<IpAddr>, way: Way, policies: &[&str]) -> 
     };
     let policies: Vec<String> = policies.iter().map(|&p| p.to_owned()).collect();
     let edit = Edit::SetChain { neighbor, way, policies: policies.clone() };
-    let changed = apply(text.as_bytes(), &config, &edit)?;
+    let changed = apply(text.as_bytes(), text.as_bytes(), &config, &edit)?;
     check(path, &changed, &edit)?;
     let (before, after) = (chains(text.as_bytes(), neighbor)?, chains(changed.as_bytes(), neighbor)?);
     let expected = match way {

@@ -75,6 +75,11 @@ impl Document {
         keys.try_fold(first, |item, key| item.as_table_like()?.get(key))
     }
 
+    /// Whether the file has this table with a header of its own.
+    pub(super) fn has_header(&self, key: &str) -> bool {
+        self.toml.get(key).is_some_and(|item| item.as_table().is_none_or(|t| !t.is_implicit()))
+    }
+
     /// The tables of a list.
     pub(super) fn all(&self, key: &str) -> Vec<&dyn TableLike> {
         fn like<T: TableLike>(table: &T) -> &dyn TableLike {

@@ -106,6 +106,14 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Checks that the file at `path` is still `expected`.
+///
+/// # Errors
+/// Where it is another one, or can't be read.
+pub(super) fn verify(path: &Path, expected: &Secret) -> Result<(), FileError> {
+    open_unchanged(&at("find", path, fs::canonicalize(path))?, expected).map(drop)
+}
+
 /// The file at `path`, which must be `expected`.
 fn open_unchanged(path: &Path, expected: &Secret) -> Result<File, FileError> {
     let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path);

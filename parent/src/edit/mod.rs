@@ -7,6 +7,8 @@ mod chain;
 mod chain_tests;
 mod document;
 mod file;
+#[cfg(test)]
+mod include_tests;
 mod neighbor;
 mod object;
 #[cfg(test)]
@@ -20,24 +22,25 @@ mod tests;
 mod values;
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipc::edit::{Chains, Edit, EditError, Refusal};
 use ipc::object::{Answer, Kind};
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Files, Loaded, Origin, Secret};
 pub(crate) use beyond::unchanged_beyond_clients;
 use document::Document;
 pub(crate) use file::{FileError, Replacement};
 
-/// The text of the file after `edit`; `config` is what it says before.
+/// The text of the file after `edit`. `all` is what all files of the configuration say before, and `config` what that means.
 ///
 /// # Errors
 /// Where that is not possible.
-pub(crate) fn apply(text: &[u8], config: &Config, edit: &Edit) -> Result<String, EditError> {
+pub(crate) fn apply(text: &[u8], all: &[u8], config: &Config, edit: &Edit) -> Result<String, EditError> {
     let mut document = Document::parse(utf8(text)?)?;
+    let elsewhere = || Document::to_look_at(utf8(all)?);
     match edit {
-        Edit::AddNeighbor(new) => neighbor::add(&mut document, config, new)?,
+        Edit::AddNeighbor(new) => neighbor::add(&mut document, &elsewhere()?, config, new)?,
         Edit::DeleteNeighbor { address } => neighbor::delete(&mut document, *address)?,
         Edit::AddRange(new) => range::add(&mut document, config, new)?,
         Edit::DeleteRange { prefix } => range::delete(&mut document, *prefix)?,
@@ -48,7 +51,7 @@ pub(crate) fn apply(text: &[u8], config: &Config, edit: &Edit) -> Result<String,
             object::verify(&text, *kind, name, object)?;
             return Ok(text);
         }
-        Edit::DeleteObject { kind, name } => object::delete(&mut document, *kind, name)?,
+        Edit::DeleteObject { kind, name } => object::delete(&mut document, &elsewhere()?, *kind, name)?,
         Edit::SetNeighborGroup { neighbor, group } => {
             neighbor::set_group(&mut document, *neighbor, group.as_deref())?;
         }
@@ -85,12 +88,67 @@ fn utf8(text: &[u8]) -> Result<&str, EditError> {
         .map_err(|_| EditError::new(Refusal::Precondition, "the configuration file is not valid UTF-8"))
 }
 
+/// The file that holds what is to be changed, and its text, where that is not the main file: what is new belongs there.
+pub(crate) fn holder<'f>(files: &'f Files, edit: &Edit) -> Option<&'f (PathBuf, Secret)> {
+    let holds = |document: &Document| match edit {
+        Edit::DeleteNeighbor { address }
+        | Edit::SetChain { neighbor: Some(address), .. }
+        | Edit::SetNeighborGroup { neighbor: address, .. } => {
+            document.all("neighbors").into_iter().any(|t| document::has_address(t, "address", *address))
+        }
+        Edit::DeleteRange { prefix } => range::is_in(document, *prefix),
+        Edit::SetObject { kind, name, .. } | Edit::DeleteObject { kind, name } => {
+            object::is_in(document, *kind, name)
+        }
+        Edit::SetChain { neighbor: None, .. } => document.has_header("policy"),
+        Edit::AddNeighbor(_) | Edit::AddRange(_) => false,
+    };
+    let read = |text: &Secret| Document::to_look_at(utf8(text.expose()).ok()?).ok();
+    files.included().iter().find(|(_, text)| read(text).is_some_and(|document| holds(&document)))
+}
+
+/// Reads all files, with `text` as the one at `path`, which is what `edit` gave.
+///
+/// # Errors
+/// Where it breaks a rule, or other files are not what they were.
+pub(crate) fn check_all(
+    main: &Path,
+    files: &Files,
+    (path, text): (&Path, &str),
+    edit: &Edit,
+) -> Result<Loaded, EditError> {
+    if path == main {
+        let loaded = check(main, text, edit)?;
+        unchanged(files, &loaded.text, path)?;
+        return Ok(loaded);
+    }
+    file::verify(main, files.main())?;
+    let origin = Origin { instead: Some((path, text)), ..Origin::from(main) };
+    let loaded = check(origin, utf8(files.expose())?, edit)?;
+    unchanged(files, &loaded.text, path)?;
+    Ok(loaded)
+}
+
+/// Checks that included files are those of before, but for the one at `except`.
+fn unchanged(before: &Files, after: &Files, except: &Path) -> Result<(), EditError> {
+    let (before, after) = (before.included(), after.included());
+    let differs =
+        |(b, a): (&(PathBuf, Secret), &(PathBuf, Secret))| b.0 != a.0 || a.0 != except && b.1 != a.1;
+    let pair = before.iter().zip(after).find(|pair| differs(*pair)).map(|(_, after)| after);
+    // One that is new, or gone.
+    let more = || before.get(after.len()).or_else(|| after.get(before.len()));
+    match pair.or_else(more) {
+        Some((path, _)) => Err(FileError::Edited(path.clone()).into()),
+        None => Ok(()),
+    }
+}
+
 /// Reads the text that `edit` gave.
 ///
 /// # Errors
 /// Where it breaks a rule: a value that is wrong, or something that refers to what is gone.
-pub(crate) fn check(path: &Path, text: &str, edit: &Edit) -> Result<Loaded, EditError> {
-    config::from_text(path, text).map_err(|diagnostics| {
+pub(crate) fn check<'a>(origin: impl Into<Origin<'a>>, text: &str, edit: &Edit) -> Result<Loaded, EditError> {
+    config::from_text(origin, text).map_err(|diagnostics| {
         let kind = if removes(edit) { Refusal::Precondition } else { Refusal::Invalid };
         let (field, value, message) = diagnostics.first();
         let within = match edit {

@@ -12,14 +12,19 @@ use crate::config::Config;
 
 const LIST: &str = "neighbors";
 
-/// Adds a neighbor behind the others.
-pub(super) fn add(document: &mut Document, config: &Config, new: &NewNeighbor) -> Result<(), EditError> {
+/// Adds a neighbor behind the others. `all`: where its group may be.
+pub(super) fn add(
+    document: &mut Document,
+    all: &Document,
+    config: &Config,
+    new: &NewNeighbor,
+) -> Result<(), EditError> {
     let address = new.address;
     if config.neighbors.iter().any(|n| n.address == address) {
         let why = format!("there is a neighbor {address} already");
         return Err(EditError::about(Refusal::Exists, "address", address, why));
     }
-    let table = with_settings(table(new, inherits_families(document, new)), &new.settings)?;
+    let table = with_settings(table(new, inherits_families(all, new)), &new.settings)?;
     document.push(LIST, table);
     Ok(())
 }

@@ -76,13 +76,23 @@ pub(super) fn verify(text: &str, kind: Kind, name: &str, object: &Object) -> Res
     Err(EditError::new(Refusal::Precondition, why))
 }
 
-/// Removes what has this name, unless something refers to it.
-pub(super) fn delete(document: &mut Document, kind: Kind, name: &str) -> Result<(), EditError> {
+/// Whether it is in this document.
+pub(super) fn is_in(document: &Document, kind: Kind, name: &str) -> bool {
+    find(document, kind, name).is_some()
+}
+
+/// Removes what has this name, unless something in `all` refers to it.
+pub(super) fn delete(
+    document: &mut Document,
+    all: &Document,
+    kind: Kind,
+    name: &str,
+) -> Result<(), EditError> {
     const NAMED: usize = 10;
-    if find(document, kind, name).is_none() {
-        return Err(no_such(document, kind, name));
+    if !is_in(document, kind, name) {
+        return Err(no_such(all, kind, name));
     }
-    let users = references::to(document, kind, name);
+    let users = references::to(all, kind, name);
     if !users.is_empty() {
         let mut text = users.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         if users.len() > NAMED {

@@ -55,7 +55,7 @@ fn change(text: &str, edit: &Edit) -> Result<String, EditError> {
         Ok(loaded) => loaded.config,
         Err(diagnostics) => panic!("{text}\n{diagnostics}"),
     };
-    let changed = apply(text.as_bytes(), &config, edit)?;
+    let changed = apply(text.as_bytes(), text.as_bytes(), &config, edit)?;
     check(path, &changed, edit)?;
     Ok(changed)
 }
@@ -106,7 +106,10 @@ fn list(object: &mut Object) -> &mut Vec<Keys> {
 
 #[test]
 fn what_is_read_and_set_again_changes_nothing() {
-    let whole = include_str!("../config/tests/complete.toml").replace("token_file = \"@TOKEN@\"\n", "");
+    let certificates = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls");
+    let whole = include_str!("../config/tests/complete.toml")
+        .replace("token_file = \"@TOKEN@\"\n", "")
+        .replace("@TLS@", certificates);
     for file in [format!("{GLOBAL}{POLICIES}"), whole] {
         for kind in [
             Kind::Policy,
@@ -125,7 +128,8 @@ fn what_is_read_and_set_again_changes_nothing() {
                 }
                 let config =
                     config::from_text(Path::new("c"), &file).map_err(|d| d.to_string()).unwrap().config;
-                let again = apply(file.as_bytes(), &config, &edit(kind, &name, object)).unwrap();
+                let again =
+                    apply(file.as_bytes(), file.as_bytes(), &config, &edit(kind, &name, object)).unwrap();
                 assert_eq!(again, file, "{kind:?} {name}");
             }
         }

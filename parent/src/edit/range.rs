@@ -2,7 +2,7 @@
 
 use ipc::edit::{EditError, NewRange, Refusal};
 use ipnet::IpNet;
-use toml_edit::{Item, Table, Value};
+use toml_edit::{Item, Table, TableLike, Value};
 
 use super::document::Document;
 use crate::config::Config;
@@ -30,13 +30,19 @@ pub(super) fn add(document: &mut Document, config: &Config, new: &NewRange) -> R
     Ok(())
 }
 
+/// Whether the range is in this document.
+pub(super) fn is_in(document: &Document, prefix: IpNet) -> bool {
+    document.all(LIST).into_iter().any(|t| is_range(t, prefix))
+}
+
+fn is_range(table: &dyn TableLike, prefix: IpNet) -> bool {
+    let written: Option<IpNet> = table.get("prefix").and_then(Item::as_str).and_then(|t| t.parse().ok());
+    written.is_some_and(|p| p.trunc() == prefix.trunc())
+}
+
 /// Removes the range.
 pub(super) fn delete(document: &mut Document, prefix: IpNet) -> Result<(), EditError> {
-    let has_prefix = |text: Option<&Item>| {
-        let written: Option<IpNet> = text.and_then(Item::as_str).and_then(|t| t.parse().ok());
-        written.is_some_and(|p| p.trunc() == prefix.trunc())
-    };
-    if document.remove(LIST, |t| has_prefix(t.get("prefix"))) {
+    if document.remove(LIST, |t| is_range(t, prefix)) {
         return Ok(());
     }
     let why = format!("there is no range of dynamic neighbors {prefix}");

@@ -29,7 +29,8 @@ peer_group = \"g\"
 /// Changes a text, which must be right before and after.
 fn change(text: &str, edit: &Edit) -> Result<String, EditError> {
     let path = Path::new("c.toml");
-    let changed = apply(text.as_bytes(), &config::from_text(path, text).unwrap().config, edit)?;
+    let changed =
+        apply(text.as_bytes(), text.as_bytes(), &config::from_text(path, text).unwrap().config, edit)?;
     check(path, &changed, edit)?;
     Ok(changed)
 }

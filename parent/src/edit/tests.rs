@@ -56,7 +56,7 @@ fn config(text: &str) -> Config {
 
 /// Changes a text, which must be right before and after.
 fn change(text: &str, edit: &Edit) -> Result<String, EditError> {
-    let changed = apply(text.as_bytes(), &config(text), edit)?;
+    let changed = apply(text.as_bytes(), text.as_bytes(), &config(text), edit)?;
     check(Path::new("c.toml"), &changed, edit)?;
     Ok(changed)
 }

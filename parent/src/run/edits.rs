@@ -46,7 +46,7 @@ impl Daemon {
 
     /// Tells control which chains the file names that is in force.
     pub(super) fn show_chains(&mut self, id: QueryId, neighbor: Option<IpAddr>) {
-        let result = edit::chains(self.text.expose(), neighbor).and_then(|chains| {
+        let result = edit::chains(&self.text.whole(), neighbor).and_then(|chains| {
             let names = || chains.import.iter().chain(&chains.export);
             // Each name comes with its length.
             if names().map(|name| name.len() + 8).sum::<usize>() <= BATCH {
@@ -70,10 +70,14 @@ impl Daemon {
 
     fn begin_edit(&mut self, id: QueryId, edit: &Edit) -> Result<(), EditError> {
         self.waits_for_confirmation().map_or(Ok(()), Err)?;
-        let text = edit::apply(self.text.expose(), &self.config, edit)?;
-        let loaded = edit::check(&self.config_path, &text, edit)?;
+        let (path, before) = match edit::holder(&self.text, edit) {
+            Some((path, text)) => (path, text),
+            None => (&self.config_path, self.text.main()),
+        };
+        let text = edit::apply(before.expose(), &self.text.whole(), &self.config, edit)?;
+        let loaded = edit::check_all(&self.config_path, &self.text, (path, &text), edit)?;
         // On the disk before anything is changed.
-        let file = Replacement::prepare(&self.config_path, &self.text, &text)
+        let file = Replacement::prepare(path, before, &text)
             .inspect_err(|error| tracing::warn!(%error, "a change of the configuration cannot be written"))?;
         self.put_in_force(loaded, Some(file), AskedBy::Client(Some(id)));
         Ok(())

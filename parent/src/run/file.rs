@@ -17,7 +17,7 @@ use super::Daemon;
 use super::edits::busy;
 use super::reload::AskedBy;
 use crate::changes::Changes;
-use crate::config::{self, Config, Diagnostics, Loaded, Secret};
+use crate::config::{self, Config, Diagnostics, Files, Loaded, Origin};
 use crate::edit::{self, Replacement};
 use crate::supervisor::{NotInForce, Outcome};
 
@@ -30,13 +30,13 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What clients ask for, and what waits to be confirmed.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct Requests {
     assembly: Assembly<Request>,
     waiting: VecDeque<(QueryId, Request)>,
     trial: Option<Trial>,
 }
 
-impl Files {
+impl Requests {
     /// Whether there is a request to be dealt with.
     pub(super) fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -49,8 +49,8 @@ struct Trial {
     until: Instant,
     /// What was in force before.
     config: Config,
-    /// The file, still.
-    text: Secret,
+    /// The files, still.
+    text: Files,
     /// What the file becomes. `None`: it could not, and has to be written again.
     file: Option<Replacement>,
     /// It ends without confirmation.
@@ -90,15 +90,20 @@ impl Daemon {
     }
 
     fn shown(&self) -> Answer {
-        let text = str::from_utf8(self.text.expose()).unwrap_or_default();
+        let mut text = config::without_secrets(str::from_utf8(self.text.expose()).unwrap_or_default());
+        for (path, included) in self.text.included() {
+            let included = str::from_utf8(included.expose()).unwrap_or_default();
+            text.push_str(&format!("\n# --- included: {} ---\n", path.display()));
+            text.push_str(&config::without_secrets(included));
+        }
         let left = |trial: &Trial| trial.until.saturating_duration_since(Instant::now()).as_secs();
         let confirm_within = self.files.trial.as_ref().map(|t| u32::try_from(left(t)).unwrap_or(u32::MAX));
-        Ok(Done::Shown { text: config::without_secrets(text), confirm_within })
+        Ok(Done::Shown { text, confirm_within })
     }
 
     fn checked(&self, text: &Text) -> Answer {
         edit::unchanged_beyond_clients(self.text.expose(), &text.text)?;
-        Ok(Done::Checked(match config::tested_text(Path::new(&text.name), &text.text) {
+        Ok(Done::Checked(match config::tested_text(self.origin(text), &text.text) {
             Ok(loaded) => Checked { warnings: loaded.warnings, tested: loaded.tested, ..Checked::default() },
             Err(diagnostics) => Checked {
                 errors: u32::try_from(diagnostics.count()).unwrap_or(u32::MAX),
@@ -113,10 +118,15 @@ impl Daemon {
         Ok(Done::Differences(Changes::between(&self.config, &loaded.config).told(loaded.warnings)))
     }
 
+    /// A text stands in the place of the main file; what it includes is here.
+    fn origin<'a>(&'a self, text: &'a Text) -> Origin<'a> {
+        Origin { name: Path::new(&text.name), folder: config::folder_of(&self.config_path), instead: None }
+    }
+
     /// Reads what a client wants to be the file.
     fn read(&self, text: &Text) -> Result<Loaded, EditError> {
         edit::unchanged_beyond_clients(self.text.expose(), &text.text)?;
-        config::from_text(Path::new(&text.name), &text.text).map_err(|d| invalid(&d))
+        config::from_text(self.origin(text), &text.text).map_err(|d| invalid(&d))
     }
 
     /// Makes the file what is in force already.
@@ -126,7 +136,8 @@ impl Daemon {
             Some(file) => file.publish(),
             None => {
                 let text = str::from_utf8(self.text.expose()).unwrap_or_default();
-                Replacement::prepare(&self.config_path, &trial.text, text).and_then(Replacement::publish)
+                Replacement::prepare(&self.config_path, trial.text.main(), text)
+                    .and_then(Replacement::publish)
             }
         };
         published
@@ -180,7 +191,7 @@ impl Daemon {
         }
         let loaded = self.read(text)?;
         // On the disk before anything is changed.
-        let file = Replacement::prepare(&self.config_path, &self.text, &text.text)
+        let file = Replacement::prepare(&self.config_path, self.text.main(), &text.text)
             .inspect_err(|error| tracing::warn!(%error, "a change of the configuration cannot be written"))?;
         let whole = within.map_or(Whole::Apply, Whole::Try);
         self.put_in_force(loaded, Some(file), AskedBy::File(Some(id), whole));
@@ -201,7 +212,7 @@ impl Daemon {
     pub(super) fn trial_begins(
         &mut self,
         seconds: u32,
-        (config, text): (Config, Secret),
+        (config, text): (Config, Files),
         file: Option<Replacement>,
     ) {
         let until = Instant::now() + Duration::from_secs(seconds.into());

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::Daemon;
 use super::edits::busy;
-use crate::config::{self, Secret};
+use crate::config::{self, Files};
 use crate::edit;
 
 /// How many questions may wait for the one that is being answered.
@@ -92,16 +92,15 @@ impl Daemon {
     }
 }
 
-fn look_up(path: &Path, text: &Secret, question: Question) -> Reply {
+fn look_up(path: &Path, files: &Files, question: Question) -> Reply {
     match question {
-        Question::Objects { kind, name } => edit::objects(text.expose(), kind, name.as_deref()),
-        Question::Sizes { kind } => edit::sizes(text.expose(), kind),
-        Question::PolicyTests => run_tests(path, text).map(Answer::PolicyTests),
+        Question::Objects { kind, name } => edit::objects(&files.whole(), kind, name.as_deref()),
+        Question::Sizes { kind } => edit::sizes(&files.whole(), kind),
+        Question::PolicyTests => run_tests(path, files).map(Answer::PolicyTests),
     }
 }
 
-fn run_tests(path: &Path, text: &Secret) -> Result<TestReport, EditError> {
-    let refused = |why: String| EditError::new(Refusal::Precondition, why);
-    let text = str::from_utf8(text.expose()).map_err(|e| refused(e.to_string()))?;
-    config::test_policies(path, text).map_err(|diagnostics| refused(diagnostics.to_string()))
+fn run_tests(path: &Path, files: &Files) -> Result<TestReport, EditError> {
+    config::test_policies(path, files)
+        .map_err(|diagnostics| EditError::new(Refusal::Precondition, diagnostics.to_string()))
 }

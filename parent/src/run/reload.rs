@@ -8,7 +8,7 @@ use ipc::file::{Answer, Done};
 use super::Daemon;
 use super::file::Whole;
 use crate::changes::{Changes, Cost, applicable};
-use crate::config::{self, Config, Loaded, Secret};
+use crate::config::{self, Config, Files, Loaded};
 use crate::edit::Replacement;
 use crate::supervisor::NotInForce;
 use crate::{ready, sockets};
@@ -17,7 +17,7 @@ use crate::{ready, sockets};
 #[derive(Debug)]
 pub(super) struct Reload {
     config: Config,
-    text: Secret,
+    text: Files,
     changes: Changes,
     /// What the operator should know of it.
     warnings: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod complete;
 mod documentation;
+mod includes;
 mod policies;
 mod properties;
 mod rendering;
