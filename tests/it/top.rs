@@ -170,6 +170,11 @@ fn what_happens_is_told_and_a_restart_is_survived() -> Result<()> {
         stage.connect()?;
         terminal.shows("10.0.62.2 (a customer) is up, AS 65038")?;
 
+        stage.daemon.ctl(&["rib", "add", "10.99.0.0/24", "--nexthop", "10.0.61.2"])?;
+        terminal.shows("10.99.0.0/24 added, injected")?;
+        stage.daemon.ctl(&["rib", "delete", "10.99.0.0/24"])?;
+        terminal.shows("10.99.0.0/24 withdrawn, was injected")?;
+
         let rde = stage.daemon.engine("rde")?;
         kill(Pid::from_raw(i32::try_from(rde).map_err(|e| e.to_string())?), Signal::SIGKILL)?;
         terminal.shows("rde was restarted by the daemon")?;

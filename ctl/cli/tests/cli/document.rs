@@ -6,6 +6,7 @@ use grpc::v1::{GetNeighborErrorsResponse, NeighborError, NeighborErrorCount};
 
 use crate::output::{neighbor, route};
 use crate::server::Daemon;
+use crate::watch::events;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CLI.md");
 
@@ -30,7 +31,7 @@ the API.
 ";
 
 /// Commands that show something.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 18] = [
     "global",
     "neighbor",
     "neighbor 192.0.2.1",
@@ -45,13 +46,14 @@ const SHOWN: [&str; 17] = [
     "rib summary",
     "policy-chain",
     "policy-chain 192.0.2.1",
+    "config show",
     "health",
     "processes",
     "metrics",
 ];
 
 /// Commands that change something.
-const DONE: [&str; 12] = [
+const DONE: [&str; 13] = [
     "neighbor 192.0.2.9 add --asn 65009",
     "neighbor 192.0.2.9 delete",
     "neighbor 192.0.2.1 enable",
@@ -63,6 +65,7 @@ const DONE: [&str; 12] = [
     "rib delete 203.0.113.0/24",
     "policy-chain set import a b",
     "policy-chain 192.0.2.1 clear export",
+    "config confirm",
     "shutdown",
 ];
 
@@ -74,6 +77,7 @@ fn daemon() -> Daemon {
     world.neighbors = vec![neighbor("192.0.2.1", 6), down];
     world.routes = vec![route(0)];
     world.health.healthy = true;
+    world.config.shown.text = "[global]\nasn = 64999\nrouter_id = \"192.0.2.254\"\n".into();
     world.errors = GetNeighborErrorsResponse {
         counts: vec![NeighborErrorCount {
             kind: "attribute_length".into(),
@@ -98,6 +102,17 @@ fn daemon() -> Daemon {
     daemon
 }
 
+/// What is printed of some events, up to the end of the stream.
+fn watched(daemon: &Daemon, options: &[&str]) -> String {
+    let end = Err(tonic::Status::unavailable("rde is restarted"));
+    daemon.world().events = events().into_iter().chain([end]).collect();
+    let mut args = vec!["watch", "--snapshot", "--attributes"];
+    args.extend(options);
+    let output = daemon.command(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    crate::server::text(&output.stdout)
+}
+
 /// The document as it has to be.
 fn document() -> String {
     let daemon = daemon();
@@ -111,6 +126,13 @@ fn document() -> String {
         let json = daemon.ok(&json);
         let _ = write!(text, "## {line}\n\n```\n{table}```\n\n```json\n{json}```\n\n");
     }
+    let _ = write!(
+        text,
+        "## watch --snapshot --attributes\n\nAn event a line, as it comes; with `-j` an object a line.\n\n\
+         ```\n{}```\n\n```json\n{}```\n\n",
+        watched(&daemon, &[]),
+        watched(&daemon, &["-j"])
+    );
     text.push_str("## Commands that change something\n\nWith `-j` they print `{\"message\": \"...\"}`.\n\n| command | prints |\n|---|---|\n");
     for line in DONE {
         let args = words(line);

@@ -22,7 +22,7 @@ fn event(kind: RouteEventType, sequence: u64) -> RouteEvent {
     }
 }
 
-fn events() -> Vec<Result<RouteEvent, Status>> {
+pub(crate) fn events() -> Vec<Result<RouteEvent, Status>> {
     let changed = RouteEvent {
         previous_peer_address: "0.0.0.0".into(),
         previous_path_id: 7,
