@@ -98,13 +98,13 @@ fn a_file_is_applied_as_a_whole_or_not_at_all() -> Result<()> {
         let error = refused(daemon.ctl(&["config", "apply", NEW_PATH]))?;
         assert!(error.contains("must be the key itself: <set> stands where a key is not shown"), "{error}");
         // Nor does a client give rights on the machine.
-        us.write(NEW, &new.replace("listen_port", "user = \"root\"\nlisten_port"))?;
+        us.write(NEW, new.replace("listen_port", "user = \"root\"\nlisten_port"))?;
         for command in ["apply", "diff", "check"] {
             let error = refused(daemon.ctl(&["config", command, NEW_PATH]))?;
             assert!(error.contains("global.user is not the one of the file that is in force"), "{error}");
         }
         // What was edited by hand is not overwritten.
-        us.write(NEW, &configuration(&[]))?;
+        us.write(NEW, configuration(&[]))?;
         let edited = format!("{new}# edited\n");
         us.write(FILE, &edited)?;
         let error = refused(daemon.ctl(&["config", "apply", NEW_PATH]))?;
@@ -198,7 +198,7 @@ fn a_neighbor_that_is_only_tried_is_told_that_it_is_gone() -> Result<()> {
         let pairs = Pairs::new(lab, &[STABLE, OTHER])?;
         let plain = Neighbor::new(&Pairs::theirs(OTHER).to_string(), PEER);
         let daemon = Rustbgpd::start(&pairs.us, &configuration(&[]))?;
-        pairs.us.write(NEW, &configuration(&[plain.set("passive", true).set("graceful_restart", false)]))?;
+        pairs.us.write(NEW, configuration(&[plain.set("passive", true).set("graceful_restart", false)]))?;
         daemon.ctl(&["config", "apply", NEW_PATH, "--confirm", "6"])?;
         let mut speaker = Speaker::establish(&pairs.peer, Pairs::port(OTHER), PEER, 0, [10, 0, 71, 3])?;
         // RFC 4486 §4: Peer De-configured.

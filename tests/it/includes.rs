@@ -51,7 +51,7 @@ fn files_are_reloaded_together_and_changed_each_for_itself() -> Result<()> {
         daemon.wait_established(&[FIRST, SECOND].map(Pairs::theirs))?;
 
         // Wrong there: shown there, and nothing changes.
-        us.write("conf.d/a.toml", &format!("{generated}hold_time = 2\n"))?;
+        us.write("conf.d/a.toml", format!("{generated}hold_time = 2\n"))?;
         daemon.process().signal(Signal::SIGHUP)?;
         daemon.process().wait_log("conf.d/a.toml:", 20)?;
         daemon.process().wait_log("\"message\":\"config reload failed\"", 20)?;

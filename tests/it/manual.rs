@@ -92,7 +92,7 @@ fn files_are_checked_compared_and_reloaded() -> Result<()> {
         let diff = "rustbgpd --diff /tmp/new-config.toml /etc/rustbgpd/config.toml";
         stage.prints(diff, &[])?;
         let more = "[[neighbors]]\naddress = \"10.0.0.7\"\nremote_asn = 65007\n";
-        stage.pairs.us.write("new-config.toml", &format!("{file}\n{more}"))?;
+        stage.pairs.us.write("new-config.toml", format!("{file}\n{more}"))?;
         for line in [diff.to_owned(), format!("{diff} --json")] {
             let (status, out, err) = stage.line(&line)?;
             assert_eq!(status, 1, "{out}{err}");
@@ -101,12 +101,12 @@ fn files_are_checked_compared_and_reloaded() -> Result<()> {
         assert_eq!(stage.line("rustbgpd --diff /tmp/missing.toml /etc/rustbgpd/config.toml")?.0, 2);
 
         // The manual's own example, line by line.
-        stage.pairs.us.write("wrong.toml", &file.replace("hold_time = 90", "hold_time = 2"))?;
+        stage.pairs.us.write("wrong.toml", file.replace("hold_time = 90", "hold_time = 2"))?;
         let (status, _, err) = stage.line("rustbgpd --check /tmp/wrong.toml")?;
         assert_eq!(status, 1);
         assert!(err.contains("hold_time") && err.contains("must be 0 or >= 3") && err.contains('^'), "{err}");
 
-        stage.pairs.us.write("config.toml", &format!("{file}\n{more}"))?;
+        stage.pairs.us.write("config.toml", format!("{file}\n{more}"))?;
         stage.prints("kill -HUP $(pidof rustbgpd)", &[])?;
         wait("the new neighbor", 10, || Ok(stage.daemon.ctl(&["neighbor"])?.contains("10.0.0.7")))?;
         stage.daemon.process().wait_log("config reloaded", 5)

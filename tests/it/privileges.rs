@@ -208,7 +208,7 @@ fn an_ordinary_user_gets_what_needs_no_privilege() -> Result<()> {
         let us = lab.host("us")?;
         let folder = programs_for_all(&us)?;
         let config = Rustbgpd::configuration(65001, "10.0.0.1", &[Neighbor::new("127.0.0.2", 65002)]);
-        let file = us.write("user.toml", &config.replace("listen_port = 179", "listen_port = 1790"))?;
+        let file = us.write("user.toml", config.replace("listen_port = 179", "listen_port = 1790"))?;
         us.sh("mkdir /run/rustbgpd; chown 65534:65534 /run/rustbgpd", &[])?;
         let user = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
         let program = format!("{folder}/rustbgpd");

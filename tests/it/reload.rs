@@ -152,7 +152,7 @@ fn a_reload_that_an_engine_does_not_answer_changes_nothing() -> Result<()> {
         daemon.wait_established(&[Pairs::theirs(FIRST)])?;
         let control = Pid::from_raw(i32::try_from(daemon.engine("control")?)?);
         kill(control, Signal::SIGSTOP)?;
-        daemon.process().host().write("config.toml", &configuration(&[passive(FIRST), passive(SECOND)]))?;
+        daemon.process().host().write("config.toml", configuration(&[passive(FIRST), passive(SECOND)]))?;
         daemon.process().signal(Signal::SIGHUP)?;
         // It is killed for its silence, and the one that takes its place knows the neighbors of before.
         daemon.process().wait_log("control ended meanwhile", 60)?;

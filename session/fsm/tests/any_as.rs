@@ -16,7 +16,7 @@ fn any(only: Option<Kind>) -> Settings {
 
 fn open_of(asn: u32) -> Open {
     let mut open = peer_open();
-    open.my_as = u16::try_from(asn).unwrap();
+    open.my_as = Asn(asn).to_two_octets();
     open.capabilities.retain(|c| !matches!(c, Capability::FourOctetAs(_)));
     open.capabilities.push(Capability::FourOctetAs(asn));
     open

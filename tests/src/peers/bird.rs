@@ -72,7 +72,7 @@ impl Bird {
     /// Writes the configuration anew and has it read.
     fn reconfigure(&self) -> Result<()> {
         let host = self.process.host();
-        host.write("bird.conf", &configuration(&self.setup))?;
+        host.write("bird.conf", configuration(&self.setup))?;
         let text = host.run(&["birdc", "-s", SOCKET, "configure"])?;
         if text.contains("Reconfigur") {
             return Ok(());

@@ -27,7 +27,7 @@ impl Frr {
     pub fn start(host: &Rc<Host>, setup: &Setup) -> Result<Self> {
         need(&format!("{FOLDER}/bgpd"), "frr")?;
         host.write("frr/vtysh.conf", "service integrated-vtysh-config\n")?;
-        host.write("frr/frr.conf", &configuration(setup))?;
+        host.write("frr/frr.conf", configuration(setup))?;
         for daemon in ["zebra", "bgpd"] {
             host.write(&format!("frr/{daemon}.conf"), "")?;
         }

@@ -25,7 +25,7 @@ impl GoBgp {
     /// When it is not installed or refuses the configuration.
     pub fn start(host: &Rc<Host>, setup: &Setup) -> Result<Self> {
         need("gobgpd", "gobgpd")?;
-        let file = host.write("gobgp.conf", &configuration(setup))?;
+        let file = host.write("gobgp.conf", configuration(setup))?;
         let options = ["-l", "debug", "-p", "--pprof-disable", "--api-hosts", "127.0.0.1:50051"];
         let restarts = setup.sessions.iter().any(|s| s.restart_time.is_some());
         let restarted = restarts.then_some("--graceful-restart");

@@ -23,7 +23,7 @@ impl OpenBgpd {
     /// When it is not installed or refuses the configuration.
     pub fn start(host: &Rc<Host>, setup: &Setup) -> Result<Self> {
         need("/usr/sbin/bgpd", "openbgpd")?;
-        let file = host.write("openbgpd.conf", &configuration(setup))?;
+        let file = host.write("openbgpd.conf", configuration(setup))?;
         // Its processes change their root to this folder, which the Debian package keeps below /run.
         host.sh("mkdir -p /run/openbgpd; chmod 600 \"$1\"", &[&file])?;
         let mut process = host.spawn("openbgpd", &["/usr/sbin/bgpd", "-d", "-v", "-f", &file])?;

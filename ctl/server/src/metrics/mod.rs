@@ -26,10 +26,13 @@ use catalogue as of;
 /// How long a process may take to answer a scrape.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What session says of its peers and its channels, and the UPDATEs of peers that are gone.
+type OfSession = (HashMap<PeerId, PeerStatus>, (Vec<Traffic>, [u64; 2]));
+
 /// The figures that were last seen.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Snapshot {
-    session: Seen<(HashMap<PeerId, PeerStatus>, (Vec<Traffic>, [u64; 2]))>,
+    session: Seen<OfSession>,
     rde: Seen<(Counters, Vec<FaultCount>, Vec<Traffic>)>,
     parent: Seen<Answer>,
 }

@@ -256,7 +256,7 @@ impl Control {
                             let answer = world.answer.clone().unwrap_or(object::Answer::Objects(vec![]));
                             world.refuse_edits.clone().map_or(object::Reply::Ok(answer), Err)
                         };
-                        for part in ipc::edit::parts(*id, &reply).unwrap() {
+                        for part in parts(*id, &reply).unwrap() {
                             let _ = parent.send(&ParentToControl::Answer(part)).await;
                         }
                     }
