@@ -33,7 +33,7 @@ use ipc::report::Sandbox;
 use ipc::{Generation, LinkError, PeerId, Role, channel};
 
 use crate::backoff::{Backoff, Verdict};
-use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase};
+use crate::engine::{ANSWER_WITHIN, Engine, Event, Launcher, Phase, What};
 use crate::listeners::ControlListeners;
 use crate::marker::Restarted;
 use crate::plan::Plan;
@@ -207,11 +207,12 @@ impl Supervisor {
         self.incarnation(role).is_some()
     }
 
-    fn incarnation(&self, role: Role) -> Option<u64> {
+    /// The incarnation of the engine of `role`, and whether it is being killed.
+    fn incarnation(&self, role: Role) -> Option<(u64, bool)> {
         match role {
-            Role::Session => self.session.as_ref().map(|e| e.incarnation),
-            Role::Rde => self.rde.as_ref().map(|e| e.incarnation),
-            Role::Control => self.control.as_ref().map(|e| e.incarnation),
+            Role::Session => self.session.as_ref().map(|e| (e.incarnation, e.is_killed())),
+            Role::Rde => self.rde.as_ref().map(|e| (e.incarnation, e.is_killed())),
+            Role::Control => self.control.as_ref().map(|e| (e.incarnation, e.is_killed())),
             Role::Parent => None,
         }
     }
@@ -233,9 +234,12 @@ impl Supervisor {
         with_engine!(self, role, e => e.deadline = deadline);
     }
 
-    /// Whether the event comes from an engine that lives, and not from one before it.
+    /// Whether the event comes from an engine that lives, and not from one before it. What one that is being killed has said
+    /// before its end counts no more: it may have sent a lot at once.
     pub(crate) fn is_current(&self, event: &Event) -> bool {
-        self.incarnation(event.role) == Some(event.incarnation)
+        let ended = matches!(event.what, What::Ended(_));
+        let current = self.incarnation(event.role);
+        current.is_some_and(|(now, killed)| now == event.incarnation && (ended || !killed))
     }
 
     /// How often the engine of `role` was started again.
