@@ -118,7 +118,7 @@ pub(crate) fn check_all(
     edit: &Edit,
 ) -> Result<Loaded, EditError> {
     if path == main {
-        let loaded = check(main, text, edit)?;
+        let loaded = check(main, text, edit).map_err(|error| edited(main, files).unwrap_or(error))?;
         unchanged(files, &loaded.text, path)?;
         return Ok(loaded);
     }
@@ -127,6 +127,12 @@ pub(crate) fn check_all(
     let loaded = check(origin, utf8(files.expose())?, edit)?;
     unchanged(files, &loaded.text, path)?;
     Ok(loaded)
+}
+
+/// That other files are not what they were, where that is so: who changes something has to know that first.
+fn edited(main: &Path, files: &Files) -> Option<EditError> {
+    let now = config::from_text(main, utf8(files.expose()).ok()?).ok()?;
+    unchanged(files, &now.text, main).err()
 }
 
 /// Checks that included files are those of before, but for the one at `except`.
