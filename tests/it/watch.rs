@@ -168,7 +168,8 @@ fn who_does_not_read_is_ended_and_nobody_else_notices() -> Result<()> {
         let [us, one, _, _, source] = lan(lab, ["us", "one", "two", "nobody", "source"])?;
         let daemon = Rustbgpd::start(&us, &configuration(""))?;
         let mut speaker = Speaker::establish(&source, "10.0.1.1:179".parse()?, SPEAKER, 0, [10, 0, 0, 5])?;
-        let mut slow = Watcher::start(&us, "slow", &[])?;
+        let mut slow = Watcher::start(&us, "slow", &["--snapshot"])?;
+        assert_eq!(slow.event()?["event_type"], "end_of_snapshot");
         daemon.add(&route("10.91.0.0/24"), "10.0.1.9".parse()?, "65009")?;
         slow.expect("added", "10.91.0.0/24", "0.0.0.0", "")?;
         slow.process.signal(Signal::SIGSTOP)?;

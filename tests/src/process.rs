@@ -74,7 +74,15 @@ impl Proc {
     /// When it has ended.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         let pid = self.pid()?;
-        Ok(kill(Pid::from_raw(i32::try_from(pid).map_err(|e| e.to_string())?), signal)?)
+        let send = |pid: u32| -> Result<()> {
+            Ok(kill(Pid::from_raw(i32::try_from(pid).map_err(|e| e.to_string())?), signal)?)
+        };
+        send(pid)?;
+        if signal == Signal::SIGCONT {
+            // It stops with what it has started, and would not notice the end of that.
+            send(self.outer.id())?;
+        }
+        Ok(())
     }
 
     /// Ends the process: asks, waits for ten seconds, kills.

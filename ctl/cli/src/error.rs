@@ -52,6 +52,11 @@ impl CliError {
     }
 }
 
+/// What to do about a connection that the other end closes.
+const BROKE: &str = "The connection broke. Is rustbgpd still running (systemctl status rustbgpd)? Or does its gRPC socket not \
+                     let in your user (allow_uids, allow_gids; the log says so), or its TLS not without a certificate \
+                     (--tls-cert)?";
+
 fn describe(status: &Status) -> String {
     let message = match status.message() {
         "" => format!("{:?}", status.code()),
@@ -62,8 +67,7 @@ fn describe(status: &Status) -> String {
             "\nGive the file that holds the token: --token-file FILE, or RUSTBGPD_TOKEN_FILE."
         }
         Code::Unknown | Code::Unavailable if broken(status) => {
-            "\nThe connection broke. Is rustbgpd still running (systemctl status rustbgpd)? Or does its gRPC socket not \
-             let in your user (allow_uids, allow_gids; the log says so), or its TLS not without a certificate (--tls-cert)?"
+            return format!("{message}\n{BROKE}");
         }
         Code::Unimplemented if status.message().is_empty() => {
             "\nThe daemon does not know this request: is it of the same version as rustbgpctl?"
@@ -91,6 +95,14 @@ pub(crate) fn connect(address: &str, e: &tonic::transport::Error) -> CliError {
         Some(io::ErrorKind::ConnectionRefused) => {
             "Nobody listens there. Is rustbgpd running (systemctl status rustbgpd)? If it listens elsewhere, use --addr or RUSTBGPD_ADDR."
         }
+        // It may be closed before anything could be said, or a moment later: then this is the status of a request.
+        Some(
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof,
+        ) => BROKE,
         _ => "Check the address (--addr or RUSTBGPD_ADDR) and whether rustbgpd is running.",
     };
     let reason = io.map_or_else(|| deepest(e), ToString::to_string);

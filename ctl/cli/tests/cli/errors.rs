@@ -58,6 +58,28 @@ fn a_daemon_that_does_not_run_is_named_with_advice() {
     assert!(message.contains("Nobody listens there"), "{message}");
 }
 
+/// Whom the listener does not let in is not told so: the connection is closed, sooner or later than the first octet.
+#[test]
+fn a_connection_that_is_closed_at_once_comes_with_what_may_be_the_reason() {
+    use std::io::Read;
+
+    for octets in [0, 1, 24] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("grpc.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        // However often it tries; the end of the test ends it.
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                // It may be gone by then.
+                let _ = client.unwrap().read_exact(&mut vec![0; octets]);
+            }
+        });
+        let address = format!("unix://{}", path.display());
+        let message = refused(1, ctl().args(["-s", &address, "global"]).output().unwrap());
+        assert!(message.contains("allow_uids, allow_gids"), "{octets}: {message}");
+    }
+}
+
 /// Root may use every socket; the check needs an ordinary user.
 #[test]
 fn a_socket_without_permission_is_named_with_advice() {

@@ -55,8 +55,16 @@ const COLUMNS: [Column; 14] = [
 const YIELDING: [(&str, usize); 4] =
     [("Last error", 10), ("Description", 11), ("State", 11), ("Neighbor", 15)];
 
+/// Those that go where that is not enough, one after the other: an address or a number that is cut says something wrong.
+const GOING: [&str; 6] = ["Description", "Out/s", "In/s", "Uptime", "Sent", "Rcvd"];
+
 fn width(text: &str) -> usize {
     text.chars().count()
+}
+
+/// How wide columns are together, with the blanks between them.
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + widths.len().saturating_sub(1)
 }
 
 /// How wide each column is.
@@ -68,8 +76,7 @@ fn widths(columns: &[(&Column, String)], cells: &[Vec<String>], room: usize) -> 
         }
     }
     for (title, least) in YIELDING {
-        let total = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
-        let over = total.saturating_sub(room);
+        let over = total(&widths).saturating_sub(room);
         if let Some((w, _)) = widths.iter_mut().zip(columns).find(|(_, (c, _))| c.title == title) {
             *w = (*w).min(w.saturating_sub(over).max(least));
         }
@@ -84,16 +91,26 @@ pub(super) fn draw(app: &mut App, look: Look, area: Rect, frame: &mut Frame<'_>)
     let all = app.snapshot.as_ref().map_or(0, |s| s.neighbors.len());
     let cursor = app.cursor(&rows);
     let arrow = if app.descending() { '▼' } else { '▲' };
-    let columns: Vec<(&Column, String)> = COLUMNS
+    let mut columns: Vec<(&Column, String)> = COLUMNS
         .iter()
         .filter(|c| !c.wide || area.width >= WIDE)
         .map(|c| {
             (c, if c.sort == Some(app.sort) { format!("{}{arrow}", c.title) } else { c.title.to_owned() })
         })
         .collect();
-    let cells: Vec<Vec<String>> =
+    let mut cells: Vec<Vec<String>> =
         rows.iter().map(|n| columns.iter().map(|(c, _)| (c.text)(app, n)).collect()).collect();
-    let widths = widths(&columns, &cells, usize::from(area.width));
+    let room = usize::from(area.width);
+    for title in GOING {
+        if total(&widths(&columns, &cells, room)) <= room {
+            break;
+        }
+        if let Some(at) = columns.iter().position(|(c, _)| c.title == title) {
+            columns.remove(at);
+            cells.iter_mut().for_each(|row| _ = row.remove(at));
+        }
+    }
+    let widths = widths(&columns, &cells, room);
     let line = |text: &str, c: &Column, w: usize| {
         let line = Line::raw(cut(text, w));
         Text::from(if c.right { line.right_aligned() } else { line })
