@@ -66,9 +66,9 @@ fn describe(status: &Status) -> String {
         Code::Unauthenticated => {
             "\nGive the file that holds the token: --token-file FILE, or RUSTBGPD_TOKEN_FILE."
         }
-        Code::Unknown | Code::Unavailable if broken(status) => {
-            return format!("{message}\n{BROKE}");
-        }
+        Code::Unknown | Code::Unavailable if broken(status) => return format!("{message}\n{BROKE}"),
+        // Neither side cancels anything: so it is called here when a connection ends before a request is on its way.
+        Code::Cancelled => return format!("{message}\n{BROKE}"),
         Code::Unimplemented if status.message().is_empty() => {
             "\nThe daemon does not know this request: is it of the same version as rustbgpctl?"
         }

@@ -1,7 +1,7 @@
 //! Owners of injected routes: their routes go with their lease, and with them.
 
 use ipc::QueryId;
-use ipc::control_rde::{ControlToRde, Injection, OwnedBy, OwnerView, RdeToControl, Table};
+use ipc::control_rde::{ControlToRde, Injection, OwnedBy, OwnerView, RdeToControl, RouteFilter, Table};
 
 use crate::rig::*;
 use crate::{inject, net, to_inject};
@@ -35,7 +35,12 @@ impl Rig {
     /// Waits until the best routes are these.
     async fn until_best(&mut self, expected: &[&str]) {
         soon(async {
-            while self.prefixes(Table::LocRib).await != expected {
+            // While routes go, some may be counted that are not listed any more.
+            loop {
+                let (routes, ..) = self.page(Table::LocRib, RouteFilter::default(), None, 1000).await;
+                if routes.iter().map(|r| r.prefix.to_string()).eq(expected.iter().copied()) {
+                    return;
+                }
                 tokio::task::yield_now().await;
             }
         })
